@@ -1,5 +1,6 @@
 """Connections and tokens of a sandbox in one call, and the reset."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -199,6 +200,13 @@ async def test_a_reset_without_a_user_makes_the_whole_world_as_new_and_keeps_the
     assert (await api.get("/coatcheck/sandbox/faults")).json() == {"faults": []}
     for each in (api, stranger):
         assert (await each.get("/users")).json()["users"] == []
+
+
+async def test_two_resets_of_the_whole_world_at_the_same_time_both_succeed(api: Api) -> None:
+    for _ in range(4):
+        await connect(api)
+    answers = await asyncio.gather(*(api.post("/coatcheck/sandbox/reset") for _ in range(3)))
+    assert [each.status_code for each in answers] == [204] * 3
 
 
 async def test_a_user_of_another_client_is_not_reset(api: Api) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from coatcheck.app import Services, build
 from coatcheck.clock import MovableClock
 from coatcheck.config import Settings
+from coatcheck.db import coalescing
 from coatcheck.db.coalescing import MAX_ROWS, Asked, CoalescedStatement, Coalescer
 from coatcheck.db.database import Database
 from coatcheck.deadline import within
@@ -181,6 +182,19 @@ async def test_a_statement_that_waits_for_a_lock_does_not_hold_up_later_calls(
     waiting = asyncio.create_task(call(echo, 1, held_lock))
     await until_waiting(services.db)
     assert await call(echo, 2) == Echo(2, 1)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_as_many_calls_as_one_statement_takes_do_not_wait_for_the_one_that_runs(
+    services: Services, held_lock: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(coalescing, "PATIENCE", timedelta(hours=1))
+    echo = Coalescer(services.db, ECHO, most=2)
+    waiting = asyncio.create_task(call(echo, 1, held_lock))
+    await until_waiting(services.db)
+    async with asyncio.timeout(PATIENCE):
+        assert await asyncio.gather(call(echo, 2), call(echo, 3)) == [Echo(2, 2), Echo(3, 2)]
     assert not waiting.done()
     waiting.cancel()
 

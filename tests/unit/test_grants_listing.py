@@ -48,7 +48,7 @@ async def test_the_total_of_a_long_list_is_kept_for_a_multiple_of_the_time_that_
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paging, "LONG", 0)
+    monkeypatch.setattr(paging, "MANY", 0)
     monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
     of_processor = GrantFilter(processor_guid=processor.guid)
     assert await total(services, of_client) == 2
@@ -67,7 +67,7 @@ async def test_a_kept_total_is_counted_again_when_its_time_is_over(
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paging, "LONG", 0)
+    monkeypatch.setattr(paging, "MANY", 0)
     monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", 1)  # the count itself takes longer
     assert await total(services, of_client) == 2
     await make_token(services, account, processor)
@@ -81,7 +81,7 @@ async def test_at_most_so_many_totals_are_kept_and_the_oldest_is_counted_again(
     of_client: GrantFilter,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(paging, "LONG", 0)
+    monkeypatch.setattr(paging, "MANY", 0)
     monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
     monkeypatch.setattr(paging, "MAX_KEPT_COUNTS", 2)
     others = [
@@ -96,7 +96,7 @@ async def test_at_most_so_many_totals_are_kept_and_the_oldest_is_counted_again(
 async def test_a_page_of_active_or_suspended_grants_reads_few_others(
     services: Services, client: Keyed, processor: Keyed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paging, "LONG", 1000)
+    monkeypatch.setattr(paging, "MANY", 1000)
     monkeypatch.setattr(paging, "COUNT_IS_KEPT_FOR", FOR_EVER)
     working, broken = [await make_account(services, await make_user(services, client)) for _ in range(2)]
     await make_token(services, working, processor)

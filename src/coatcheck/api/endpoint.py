@@ -117,8 +117,8 @@ async def _handle(services: Services, route: Route, version: Version, request: R
     # Before a connection is taken from the pool: malformed credentials must not use one.
     match route.caller:
         case Caller.TOKEN:
-            if is_form(request.headers):
-                # Before the header is missed: a caller that knows RFC 6750 2.2 sends none.
+            # Before the header is missed: a caller that knows RFC 6750 2.2 sends none.
+            if is_form(request.headers) and await reader.read_arrived():
                 refuse_token_in_form(await reader.read())
             presented = read_token(services, request)
         case Caller.PROCESSOR | Caller.CLIENT:

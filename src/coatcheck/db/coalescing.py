@@ -144,7 +144,8 @@ class Coalescer:
         """
         call = _Call(values, asyncio.get_running_loop().create_future(), deadline.instant())
         self._waiting.append(call)
-        if self._newest is None:
+        # As many as one statement takes need not wait for the one that runs.
+        if self._newest is None or len(self._waiting) % self._most == 0:
             self._start()
         return await call.answer
 

@@ -1,9 +1,11 @@
 """Makes a sandbox as new: without any user, or one user without members."""
 
+from contextlib import suppress
 from operator import attrgetter
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
+from coatcheck.errors import NotFound
 from coatcheck.members.account_identity import forget_accounts
 from coatcheck.model.clients import Client, list_clients
 from coatcheck.model.members import list_members
@@ -39,8 +41,10 @@ async def _delete_all(services: Services, client: Client, *, actor: str) -> None
         if not users:
             return
         for user in users:
-            async with services.db.transaction() as connection:
-                await services.users.delete(connection, user, actor=actor, notify=False)
+            # Its client, or another reset, can have deleted it meanwhile.
+            with suppress(NotFound):
+                async with services.db.transaction() as connection:
+                    await services.users.delete(connection, user, actor=actor, notify=False)
 
 
 async def delete_users(services: Services, connection: Connection, client: Client, *, actor: str) -> None:

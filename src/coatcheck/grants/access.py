@@ -51,7 +51,7 @@ Item = TypeVar("Item")
 
 FIRST_PAGE = PageRequest()
 MAX_PAGES = 4
-"""Of transactions in one statement. Each has up to 1,000 rows, which are in memory at once."""
+"""Of transactions in one statement. Each has up to 1,000 rows, which are in memory at once, for each connection."""
 UNCONFIRMED = "The token is bound to a key or certificate that the request does not show."
 NO_FILTERS: Parameters = MappingProxyType({})
 

@@ -176,9 +176,10 @@ class Ingester:
             # time.
             since = now.date() - LOOKBACK[JobKind(job.kind)]
             await replace_foreign(connection, job, read.values(), _listed(data, read), since)
-        transactions, listed = await self._save_transactions(connection, job, guids, data, now)
+        listed = _Listed(_pending(known, read), [])
+        transactions = await self._save_transactions(connection, job, guids, data, listed, now)
         # Most days the run lists all of them. Those of another connector have got the ids of the run meanwhile.
-        if finished.lists_all_transactions and read and (has_foreign or _pending(known, read) - listed.every):
+        if finished.lists_all_transactions and read and (has_foreign or listed.missing):
             await _delete_unlisted_pending(connection, job, read.values(), listed.pending)
         numbers = [each for each in data.numbers if each.account_id in guids]
         renumbered, reowned = await self._save_numbers_and_owners(connection, job, guids, numbers, data)
@@ -258,16 +259,16 @@ class Ingester:
         job: MemberJob,
         guids: Mapping[str, str],
         data: CollectedData,
+        listed: "_Listed",
         now: datetime,
-    ) -> tuple[Mapping[str, TransactionCounts], "_Listed"]:
-        """Returns how many of each account were created and updated, and which the run listed."""
-        listed = _Listed(set(), [])
+    ) -> Mapping[str, TransactionCounts]:
+        """Returns how many of each account were created and updated, and notes in `listed` what the run lists."""
 
         def batches() -> Iterator[Sequence[BankTransaction]]:
             for batch in data.transaction_batches():
                 for each in batch:
                     if (guid := guids.get(each.account_id)) is not None:
-                        listed.every.add((guid, each.id))
+                        listed.missing.discard((guid, each.id))
                         if each.status == "PENDING":
                             listed.pending.append((guid, each.id))
                 yield batch
@@ -276,7 +277,7 @@ class Ingester:
         counts = await self.write_transactions(connection, member, guids, batches(), now)
         removed = [(guids[account], id) for account, id in data.removed_transactions if account in guids]
         await delete_transactions(connection, job.user_guid, removed)
-        return counts, listed
+        return counts
 
     async def write_transactions(
         self,
@@ -376,10 +377,12 @@ class Ingester:
 
 @dataclass(frozen=True, slots=True)
 class _Listed:
-    """The transactions of a run, each by the guid of its account and its `id`."""
+    """Pending transactions, each by the guid of its account and its `id`. A run can list millions of others."""
 
-    every: set[tuple[str, str | None]]
+    missing: set[tuple[str, str | None]]
+    """Stored ones that the run has not listed yet."""
     pending: list[tuple[str, str]]
+    """Those that the run lists."""
 
 
 def _pending(known: Iterable[ReadAccount], read: Mapping[str, str]) -> set[tuple[str, str | None]]:

@@ -68,7 +68,9 @@ class Selection:
         return {**{name: value for name, value in self.filters.items() if value is not None}, **self.values}
 
 
-LONG = 5_000
+LONG = 50_000
+"""A page that begins after so many records is read from the nearer end, as the count tells."""
+MANY = 5_000
 """A list that is selected from more rows is counted at most once while its count is kept. The totals of all others are
 exact."""
 COUNT_IS_KEPT_FOR = 100
@@ -114,7 +116,7 @@ class KeptCounts:
         total = int(row[0])
         now = time.monotonic()
         self._kept.pop(key, None)
-        if row[-1] > LONG:
+        if row[-1] > MANY:
             # The one that was stored first: a dictionary keeps that order.
             if len(self._kept) >= MAX_KEPT_COUNTS:
                 del self._kept[next(iter(self._kept))]

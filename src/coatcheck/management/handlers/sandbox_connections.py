@@ -28,6 +28,6 @@ async def create_token(request: ManagementRequest) -> SandboxTokenResponseBody:
 
 async def reset_users(request: ManagementRequest) -> None:
     body = parse(request.body, ResetRequestBody) if request.body else ResetRequestBody()
-    await reset.reset(request.services, request.client, body.reset.user_guid)
     if body.reset.user_guid is None:
         current_faults.get().clear()
+    await reset.reset(request.services, request.client, body.reset.user_guid)
