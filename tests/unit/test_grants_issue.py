@@ -1,6 +1,8 @@
 """What the issue of a code, and its exchange, read."""
 
+from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -69,14 +71,45 @@ async def test_an_exchange_looks_its_code_up_also_by_a_plan_from_when_all_codes_
     services: Services, account: Account
 ) -> None:
     await run_maintenance(services)
-    types = {"asked": "text", "first": "integer", "last": "integer"}
-    explain = f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(redeem_together(object).sql, types)}"
     async with services.db.connection() as connection:
         await make_code(services, account)
         await copy_code(connection, account, 0)
         cursor = await connection.execute("DELETE FROM authorization_code RETURNING tableoid::regclass::text")
         (day,) = {name for (name,) in await cursor.fetchall()}
         await connection.execute("VACUUM ANALYZE authorization_code")
-        cursor = await connection.execute(explain)
-        ((plans,),) = await cursor.fetchall()
-    assert day not in scanned(plans[0]["Plan"])
+        plan = await plan_of_exchange(connection)
+    assert day not in {*scanned(plan)}
+
+
+@pytest.mark.parametrize("is_analysed", [False, True])
+async def test_an_exchange_looks_its_code_up_among_thousands(
+    is_analysed: bool, services: Services, account: Account
+) -> None:
+    await run_maintenance(services)
+    async with services.db.connection() as connection:
+        await make_code(services, account)
+        await copy_code(connection, account, 0, 5000)
+        if is_analysed:
+            await connection.execute("VACUUM ANALYZE authorization_code")
+        cursor = await connection.execute("SELECT DISTINCT tableoid::regclass::text FROM authorization_code")
+        ((day,),) = await cursor.fetchall()
+        plan = await plan_of_exchange(connection)
+    assert [*conditions(plan, day)] == ["((code_hash = p_2.code_hash) AND (expires_day = p_2.code_day))"]
+
+
+def conditions(plan: dict[str, Any], table: str) -> Iterator[str | None]:
+    """The condition of each index by which the plan reads the table."""
+    if plan["Node Type"].endswith("Scan") and plan.get("Relation Name") == table:
+        yield plan.get("Index Cond")
+    for child in plan.get("Plans", ()):
+        yield from conditions(child, table)
+
+
+async def plan_of_exchange(connection: Connection) -> dict[str, Any]:
+    """The plan of coalesced exchanges, for whatever calls."""
+    types = {"asked": "text", "first": "integer", "last": "integer"}
+    cursor = await connection.execute(
+        f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {numbered(redeem_together(object).sql, types)}"
+    )
+    ((plans,),) = await cursor.fetchall()
+    return dict(plans[0]["Plan"])
