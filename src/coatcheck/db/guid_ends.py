@@ -1,6 +1,6 @@
 """Conditions for indexes that have the last 7 characters of a guid, which are random, in place of all 40.
 
-Of another guid with the same end the rows are read too, and left out by the whole.
+Rows of another guid with the same end are read too. The comparison of the whole guid leaves them out.
 """
 
 

@@ -5,6 +5,7 @@ from operator import attrgetter
 
 from coatcheck.app import Services
 from coatcheck.db.database import Connection
+from coatcheck.emulator.faults import current_faults
 from coatcheck.errors import NotFound
 from coatcheck.members.account_identity import forget_accounts
 from coatcheck.model.clients import Client, list_clients
@@ -17,9 +18,9 @@ BATCH = PageRequest(size=100)
 
 
 async def reset(services: Services, client: Client, user_guid: str | None = None) -> None:
-    """Deletes all users of every client, or the members of one of the client, with their accounts and tokens.
+    """Deletes all users of every client and the ordered faults, or the members of one of the client's users.
 
-    Keys, webhooks, clients, processors and the clock stay. No webhook is sent.
+    Their accounts and tokens go with them. Keys, webhooks, clients, processors and the clock stay. No webhook is sent.
 
     Raises:
         NotFound: the client has no such user.
@@ -27,6 +28,7 @@ async def reset(services: Services, client: Client, user_guid: str | None = None
     if user_guid is not None:
         await _empty(services, client, user_guid)
         return
+    current_faults.get().clear()
     async with services.db.connection() as connection:
         clients = await list_clients(connection)
     for each in clients:

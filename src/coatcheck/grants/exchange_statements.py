@@ -129,8 +129,8 @@ ASKED = Asked(
         **DRAFTED,
     }
 )
-# BETWEEN alone would leave out the other partitions too. But PostgreSQL takes a range to be 1 row in 200, and would
-# rather read all codes of the day into a hash table than look up those of the calls. One day, it knows, has them all.
+# BETWEEN alone leaves out the other partitions too. But PostgreSQL expects 1 row in 200 of a range, so it reads all
+# codes of the day into a hash table instead of looking up those of the calls. It knows that one day has all rows.
 _REDEEMED_TOGETHER = _redeemed(
     renews=False,
     condition="AND (code.expires_day = %(first)s OR code.expires_day BETWEEN %(first)s AND %(last)s)",

@@ -10,7 +10,8 @@ from coatcheck.http.request import BasicCredentials
 
 API_KEYS = {f"{kind}_": kind for kind in (Kind.CLIENT_KEY, Kind.PROCESSOR_KEY)}
 """By the prefix of the key."""
-IN_FORM = b"access_token="
+TOKEN_PARAMETER = b"access_token="
+"""As it stands in a query or a form (RFC 6750 2.2, 2.3)."""
 
 
 def _credentials(authorization: list[str], scheme: str) -> str | None:
@@ -63,7 +64,7 @@ def refuse_token_in_form(body: bytes) -> None:
     Raises:
         InvalidRequest: there is one.
     """
-    if IN_FORM in body:
+    if TOKEN_PARAMETER in body:
         raise InvalidRequest("Send the access token in the Authorization header, not in the body.")
 
 
@@ -81,7 +82,7 @@ def access_token(authorization: list[str], query_string: bytes) -> SentToken:
         Unauthenticated: there is none.
         InvalidRequest: the header is repeated, or the URL contains a token.
     """
-    if IN_FORM in query_string:
+    if TOKEN_PARAMETER in query_string:
         raise InvalidRequest("Send the access token in the Authorization header, not in the URL.")
     for scheme in ("bearer", "dpop"):
         if secret := _credentials(authorization, scheme):

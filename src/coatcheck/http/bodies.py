@@ -1,8 +1,8 @@
 """Reads the body of a request: counted, by a deadline, and after the authentication if it has not arrived yet."""
 
 import asyncio
+from collections.abc import Mapping
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
@@ -98,7 +98,7 @@ def has_body(request: Request) -> bool:
     return request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers
 
 
-def is_form(headers: Headers) -> bool:
+def is_form(headers: Mapping[str, str]) -> bool:
     """Whether the body is a form, as a browser and an OAuth client send it."""
     return headers.get("content-type", "").partition(";")[0].strip().lower() == FORM
 

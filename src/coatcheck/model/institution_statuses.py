@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from coatcheck.db.database import Connection, fetch_all
+from coatcheck.db.database import Connection, fetch_all, fetch_one
 
 
 class InstitutionStatus(StrEnum):
@@ -73,10 +73,14 @@ STATUS_COLUMNS = """
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    institution_code: str
+class _Statuses:
     status: str
     client_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Row(_Statuses):
+    institution_code: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,25 +94,28 @@ class RestrictedClient:
 
 async def availability(connection: Connection, client_guid: str, institution_code: str) -> Availability:
     """The statuses of the institution for the client."""
-    found = await availabilities(connection, client_guid, institution_code)
-    return found.get(institution_code, AVAILABLE)
+    found = await fetch_one(
+        connection,
+        _Statuses,
+        f"SELECT {STATUS_COLUMNS}",
+        {"client_guid": client_guid, "institution_code": institution_code},
+    )
+    assert found is not None, "the statement always returns a row"
+    return Availability(InstitutionStatus(found.status), ClientStatus(found.client_status))
 
 
 # The client is selected before the FULL JOIN: a condition after it would drop institutions without a row of clients.
-async def availabilities(
-    connection: Connection, client_guid: str, institution_code: str | None = None
-) -> Mapping[str, Availability]:
-    """By code, every institution of which a status is not the usual one. With a code, only that institution."""
+async def availabilities(connection: Connection, client_guid: str) -> Mapping[str, Availability]:
+    """By code, every institution of which a status is not the usual one."""
     rows = await fetch_all(
         connection,
         _Row,
-        """SELECT institution_code, coalesce(i.status, 'OPERATIONAL') AS status,
-                  coalesce(c.client_status, 'AVAILABLE') AS client_status
+        """SELECT coalesce(i.status, 'OPERATIONAL') AS status, coalesce(c.client_status, 'AVAILABLE') AS client_status,
+                  institution_code
            FROM institution_status i
            FULL JOIN (SELECT * FROM institution_client_status WHERE client_guid = %(client_guid)s) AS c
-                USING (institution_code)
-           WHERE %(institution_code)s::text IS NULL OR institution_code = %(institution_code)s""",
-        {"client_guid": client_guid, "institution_code": institution_code},
+                USING (institution_code)""",
+        {"client_guid": client_guid},
     )
     return {
         row.institution_code: Availability(InstitutionStatus(row.status), ClientStatus(row.client_status))

@@ -20,6 +20,7 @@ from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, UnsupportedGrantType
 from coatcheck.grants.exchange import IssuedToken
 from coatcheck.grants.restrictions import ReadKind
+from coatcheck.http.bodies import is_form
 from coatcheck.http.encoding import encode
 from coatcheck.http.idempotency_key import read_idempotency_key
 from coatcheck.http.query import read_page, read_seconds
@@ -69,8 +70,7 @@ def _exchange_parameters(request: ApiRequest) -> dict[str, str]:
             (RFC 6749 2.3). The code is not consumed.
     """
     form: list[tuple[str, str]] = []
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.body and media_type == "application/x-www-form-urlencoded":
+    if request.body and is_form(request.headers):
         try:
             form = parse_qsl(
                 request.body.decode(), keep_blank_values=True, errors="strict", max_num_fields=100

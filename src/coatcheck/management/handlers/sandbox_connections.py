@@ -1,7 +1,6 @@
 """Connections and tokens of a sandbox in one call, and the reset."""
 
 from coatcheck.emulator import connections, reset
-from coatcheck.emulator.faults import current_faults
 from coatcheck.http.decoding import parse
 from coatcheck.management.request import ManagementRequest
 from coatcheck.management.schemas.sandbox_connections import (
@@ -28,6 +27,4 @@ async def create_token(request: ManagementRequest) -> SandboxTokenResponseBody:
 
 async def reset_users(request: ManagementRequest) -> None:
     body = parse(request.body, ResetRequestBody) if request.body else ResetRequestBody()
-    if body.reset.user_guid is None:
-        current_faults.get().clear()
     await reset.reset(request.services, request.client, body.reset.user_guid)
