@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,7 +48,7 @@ less than 10 seconds."""
 WATCH_INTERVAL = timedelta(seconds=1)
 """How often the database is checked."""
 START_TIMEOUT, PAUSE = timedelta(seconds=30), timedelta(seconds=0.02)
-"""From listening until GET /ready succeeds, and between two attempts."""
+"""From listening until GET /ready succeeds, and between two attempts, or two looks at the migration."""
 DEFAULTS = {
     "COATCHECK_LOG_LEVEL": "WARNING",
     "COATCHECK_LOG_FORMAT": "console",
@@ -175,7 +175,7 @@ def _run_until_stopped(options: Options) -> None:
             ) as database,
         ):
             status.update("Migrating the database")
-            _migrate(database.url)
+            _migrate(database.url, lambda: is_stopped)
             started = _Sandbox(_settings(options, database.url, bound), options, bound, database)
             status.stop()
 
@@ -191,18 +191,26 @@ def _parameters(options: Options) -> Mapping[str, str]:
     return {**embedded.SMALL, **(embedded.FOR_DEVELOPMENT if options.no_sync else {})}
 
 
-def _migrate(url: str) -> None:
+def _migrate(url: str, is_stopped: Callable[[], bool]) -> None:
     """Migrates in another process, while this one imports what it needs: a start takes a second less.
 
     Raises:
         OperatorError: it failed.
+        KeyboardInterrupt: the sandbox is stopped. The next start migrates the rest.
     """
     command = [sys.executable, "-m", "coatcheck.migrations", url]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as migration:  # noqa: S603 (this program)
         lazy_imports.load()
-        _, problem = migration.communicate()
+        problem = None
+        while problem is None:
+            if is_stopped():
+                migration.kill()
+                raise KeyboardInterrupt
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                _, problem = migration.communicate(timeout=PAUSE.total_seconds())
     if migration.returncode:
-        raise OperatorError(problem.strip().splitlines()[-1])
+        reasons = problem.strip().splitlines() or [f"The migration ended with code {migration.returncode}."]
+        raise OperatorError(reasons[-1])
 
 
 def _create_master_key(directory: Path) -> None:
