@@ -17,13 +17,16 @@ ACCOUNT_NUMBER_DIGITS = range(4, 18)
 MAX_NAME_CHARACTERS = 1000
 STORABLE = r"^[^\x00]*$"
 """A pattern for text that PostgreSQL can store: without the NUL character."""
+ROUTING_PREFIXES = frozenset({*range(13), *range(21, 33), *range(61, 73), 80})
+"""The first two digits: the Government and the Federal Reserve districts, thrifts, electronic transactions, and
+traveller's cheques (ABA routing number policy)."""
 EMAIL = re.compile(r"[!-~]+")
 JOINERS = frozenset("\u200c\u200d")
 """Invisible characters that Persian and Indic names, and emoji, need."""
 
 
 def routing_number(text: str) -> str:
-    """The nine digits of an ABA routing number. The check digit is not verified: see `has_check_digit`.
+    """The nine digits of an ABA routing number. `is_possible_routing_number` says whether a bank can have it.
 
     Raises:
         InvalidRequest: it is not nine digits.
@@ -35,9 +38,14 @@ def routing_number(text: str) -> str:
     return number
 
 
-def has_check_digit(routing_number: str) -> bool:
-    """Whether the last digit of a canonical routing number is its correct check digit."""
-    return rtn.is_valid(routing_number)
+def is_possible_routing_number(routing_number: str) -> bool:
+    """Whether a bank can have this canonical routing number, by its first two digits and its check digit."""
+    # The check digit alone accepts 999999992. Of nine zeros it is right too.
+    return (
+        rtn.is_valid(routing_number)
+        and int(routing_number[:2]) in ROUTING_PREFIXES
+        and routing_number != "000000000"
+    )
 
 
 def account_number(text: str) -> str:

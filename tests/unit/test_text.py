@@ -5,6 +5,7 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from stdnum.us import rtn
 
 from coatcheck import text
 from coatcheck.errors import InvalidRequest
@@ -118,7 +119,24 @@ def test_logins_in_nfc_and_nfd_are_one():
     assert text.login(" Jose\u0301 ") == text.login("Jos\u00e9")
 
 
-def test_the_check_digit_is_verified_separately():
-    assert text.has_check_digit("091000019")
-    assert not text.has_check_digit("091000018")
+def test_whether_a_bank_can_have_a_routing_number_is_verified_separately():
+    assert text.is_possible_routing_number("091000019")
+    assert not text.is_possible_routing_number("091000018")
     assert text.routing_number("091000018") == "091000018"
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["000000518", "011000015", "122000661", "211000006", "322000005", "610000005", "720000005", "800000006"],
+)
+def test_a_bank_can_have_a_routing_number_of_each_kind(number):
+    assert text.is_possible_routing_number(number)
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["000000000", "130000006", "200000004", "330000000", "600000002", "730000008", "810000009", "999999992"],
+)
+def test_no_bank_has_a_routing_number_outside_the_assigned_ranges(number):
+    assert rtn.is_valid(number)
+    assert not text.is_possible_routing_number(number)

@@ -80,7 +80,7 @@ def routing_number_of(account: FileAccount) -> str | None:
         routing = text.routing_number(account.routing_number or "")
     except InvalidRequest:
         return None
-    return routing if text.has_check_digit(routing) else None
+    return routing if text.is_possible_routing_number(routing) else None
 
 
 def owner_of(account: FileAccount, account_guid: str) -> AccountOwner | None:

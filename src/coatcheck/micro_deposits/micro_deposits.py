@@ -176,8 +176,11 @@ class MicroDeposits:
             )
 
     def is_known_routing_number(self, routing_number: str) -> bool:
-        """Whether a canonical routing number has a valid check digit, or belongs to an institution of a connector."""
-        return text.has_check_digit(routing_number) or self._store.institution(routing_number) is not None
+        """Whether a bank can have a canonical routing number, or an institution of a connector has it."""
+        return (
+            text.is_possible_routing_number(routing_number)
+            or self._store.institution(routing_number) is not None
+        )
 
     def _check_account(self, account: DepositAccount, account_type: str | None) -> None:
         check_account_type(account_type)

@@ -12,10 +12,9 @@ from decimal import Decimal, InvalidOperation
 from types import MappingProxyType
 from typing import Any
 
-from stdnum.us import rtn
-
 from coatcheck.connectors.contract import BankAccount, BankNumbers, BankOwner, BankTransaction
 from coatcheck.connectors.fdx.api import Entity, entities, entity_of
+from coatcheck.text import is_possible_routing_number
 
 ACCOUNT_TYPES: Mapping[str, tuple[str, str | None]] = MappingProxyType(
     {
@@ -214,8 +213,8 @@ def _numbers(account_id: str, row: Entity) -> BankNumbers | None:
         account_id=account_id,
         account_number=identifier,
         routing_number=bank_id if is_routing_number else None,
-        # A number that the bank itself gives is stored even if its check digit is wrong, and is marked.
-        passed_validation=is_routing_number and rtn.is_valid(bank_id),
+        # A number that the bank itself gives is stored even if no bank can have it, and is marked.
+        passed_validation=is_routing_number and is_possible_routing_number(bank_id),
         is_tokenized=is_tokenized,
     )
 
