@@ -40,6 +40,7 @@ from coatcheck.http.request_deadline import RequestDeadline
 from coatcheck.http.route import Group
 from coatcheck.http.seeded_requests import SeededRequests
 from coatcheck.http.throttling import Throttling
+from coatcheck.http.trailers import ForwardedTrailers
 from coatcheck.management.endpoint import management_routes
 from coatcheck.management.routes import table as management
 from coatcheck.management.routes.route import Route
@@ -197,8 +198,9 @@ def behind_proxies(app: ASGIApp, trusted_proxies: str, *, reads_certificates: bo
     if networks:
         # The two frameworks have types of their own for the same interface.
         app = cast("ASGIApp", ProxyHeadersMiddleware(cast("Any", app), trusted_proxies))
-    # Outermost: it must see the address of the proxy, which the headers replace.
-    return ClientCertificates(app, networks if reads_certificates else ())
+    # Outside of them: it must see the address of the proxy, which the headers replace.
+    app = ClientCertificates(app, networks if reads_certificates else ())
+    return ForwardedTrailers(app, _error_of, reads_certificates=reads_certificates) if networks else app
 
 
 def headers_of_all(settings: Settings) -> Sequence[tuple[str, str]]:

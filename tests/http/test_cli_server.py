@@ -1,6 +1,7 @@
 """The web server: its port, its shutdown, and the limits of a request's head."""
 
 import asyncio
+import json
 import signal
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -161,6 +162,58 @@ async def test_a_request_whose_length_is_ambiguous_is_refused_and_nothing_after_
         answer = await answer_to(port, b"POST /first HTTP/1.1\r\nhost: x\r\n" + framing + SMUGGLED)
     assert answer.startswith(b"HTTP/1.1 400"), answer
     assert "/smuggled" not in paths
+
+
+CERTIFICATE = b"client-cert: :AAAA:\r\n"
+FORWARDED = b"x-forwarded-for: 10.0.0.1\r\n"
+
+
+async def seen(app, head, trailers=b"", body=b"transfer-encoding: chunked\r\n\r\n0\r\n"):
+    """The status of a request through a trusted proxy that forwards trailers, and the address that it counts for."""
+    addresses = []
+
+    async def recording(scope, receive, send):
+        addresses.append(scope["client"][0])
+        await echo(scope, receive, send)
+
+    async with serving(app(recording)) as (port, _, _):
+        answer = await answer_to(port, CLOSING + head + body + trailers + b"\r\n")
+    return int(answer.split()[1]), addresses
+
+
+def trusting(*, reads_certificates):
+    return lambda app: server.behind_proxies(app, "127.0.0.1", reads_certificates=reads_certificates)
+
+
+@pytest.mark.parametrize(
+    ("head", "trailers"),
+    [(b"", CERTIFICATE), (CERTIFICATE, b""), (FORWARDED, b"x-forwarded-for: 192.0.2.7\r\n")],
+)
+async def test_a_trailer_can_be_neither_the_certificate_nor_the_address_of_a_caller(head, trailers):
+    assert await seen(trusting(reads_certificates=True), head, trailers) == (400, [])
+
+
+async def test_a_chunked_request_that_no_trailer_can_change_is_answered():
+    assert await seen(trusting(reads_certificates=True), FORWARDED) == (200, ["10.0.0.1"])
+    # Without the setting, the certificate is discarded, wherever it comes from.
+    assert await seen(trusting(reads_certificates=False), FORWARDED, CERTIFICATE) == (200, ["10.0.0.1"])
+    length = b"content-length: 0\r\n"
+    twice = FORWARDED + b"x-forwarded-for: 192.0.2.7\r\n"
+    assert await seen(trusting(reads_certificates=True), CERTIFICATE + twice, body=length) == (
+        200,
+        ["192.0.2.7"],
+    )
+
+
+async def test_a_request_that_a_trailer_could_change_is_refused_in_the_format_of_its_surface(services):
+    app = trusting(reads_certificates=True)(server.create_app(services))
+    async with serving(app) as (port, _, _):
+        request = b"POST /oauth/token HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"
+        answer = await answer_to(port, request + CERTIFICATE + b"\r\n")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400")
+    assert b"connection: close" in head.lower()
+    assert json.loads(body)["error"] == "invalid_request"
 
 
 async def test_the_application_has_the_limits(services):
