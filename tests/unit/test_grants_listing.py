@@ -1,8 +1,11 @@
 """The list of grants: totals are exact, but those of long lists are kept for a while; a page reads few others."""
 
+from datetime import timedelta
+
 import pytest
 
 from coatcheck.app import Services
+from coatcheck.clock import MovableClock
 from coatcheck.grants import listing
 from coatcheck.grants.listing import GrantFilter
 from coatcheck.model import paging
@@ -127,6 +130,19 @@ async def test_a_page_of_active_or_suspended_grants_reads_few_others(
                 # All of them would be 20,002. Of the suspended ones, 1 in 20 is on the page.
                 rows = sum(count for table, count in read.items() if table.startswith("access_token"))
                 assert rows < 1000
+
+
+async def test_a_grant_that_a_restriction_ended_early_is_listed_as_expired(
+    services: Services, client: Keyed, processor: Keyed, account: Account, clock: MovableClock
+) -> None:
+    await make_token(services, account, processor)
+    await make_token(services, account, processor, atoms="expires-in:60")
+    clock.advance(timedelta(hours=1))
+    async with services.db.connection() as connection:
+        for status in (GrantStatus.EXPIRED, GrantStatus.ACTIVE):
+            filters = GrantFilter(client_guid=client.guid, status=status)
+            page = await services.grants.list(connection, filters, PageRequest(size=10))
+            assert ([each.status for each in page.items], page.total) == ([status], 1)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5])

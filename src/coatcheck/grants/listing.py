@@ -38,10 +38,12 @@ IS_BROKEN = "(m.broken_since IS NOT NULL OR m.connection_status IN ('DISCONNECTE
 """A condition over a member `m`: its connection is broken. It can be null, which means that it is not."""
 
 # The same by columns and sets, for a filter: a list of rare grants looks at many. A test compares both.
-# The week is the partition. A grant that was narrowed can expire before the week of its partition, none after it.
+# The week is the partition: that of the full lifetime. A narrowed grant, or one with `expires-in`, can expire before it
+# begins, none after it. `ENDS_EARLY` follows from the other conditions on time, and an index has the grants it selects.
 # NOT IN would hold for no row if a set had a NULL. The columns of `client_processor` cannot be NULL.
 MAY_NOT_HAVE_EXPIRED = "t.expires_week >= %(week)s"
 HAS_NOT_ENDED = "t.revoked_at IS NULL AND t.expires_at > %(now)s AND (t.reads >= t.max_reads) IS NOT TRUE"
+ENDS_EARLY = "t.expires_at < to_timestamp(t.expires_week::double precision * 604800)"
 CANNOT_READ = f"""(
     t.member_guid IN (
         SELECT m.guid FROM member m
@@ -58,7 +60,7 @@ CONDITIONS: Mapping[GrantStatus, Sequence[str]] = {
     GrantStatus.REVOKED: ["t.revoked_at IS NOT NULL"],
     GrantStatus.EXPIRED: [
         "t.revoked_at IS NULL AND t.expires_at <= %(now)s AND t.expires_week <= %(week)s",
-        "t.revoked_at IS NULL AND t.expires_at <= %(now)s AND t.expires_week > %(week)s AND t.version > 1",
+        f"t.revoked_at IS NULL AND t.expires_at <= %(now)s AND t.expires_week > %(week)s AND {ENDS_EARLY}",
     ],
     GrantStatus.EXHAUSTED: [
         "t.revoked_at IS NULL AND t.expires_at > %(now)s AND t.max_reads IS NOT NULL AND t.reads >= t.max_reads"
