@@ -376,6 +376,23 @@ async def test_a_grant_is_narrowed_and_never_widened(
         assert (await portal.post(path, on=path, permissions="balances", **invalid)).status_code == 400
 
 
+@pytest.mark.parametrize("path", ["/grants/{guid}", "/apps"])
+async def test_a_number_of_days_that_no_date_is_away_is_refused(
+    http: httpx.AsyncClient,
+    client: Keyed,
+    account: Account,
+    processor: Keyed,
+    portal: Portal,
+    token: str,
+    path: str,
+) -> None:
+    path = path.format(guid=await grant_guid(http, client, processor))
+    fields = {"permissions": "balances", "app_name": "Actual", "account_guids": account.guid}
+    refused = await portal.post(path, on=path, lookback_days="999999999", **fields)
+    assert refused.status_code == 400
+    assert await reads(http, token) == 200
+
+
 async def test_a_refusal_leads_back_to_the_first_page(portal: Portal) -> None:
     for answer, status, title in (
         (await portal.post("/apps", app_name=""), 400, "This change is not possible"),

@@ -264,15 +264,18 @@ class Numeric(Restriction):
     column: ClassVar[str]
     most: ClassVar[int] = LARGEST
 
+    def __post_init__(self) -> None:
+        # Forms and the management API give numbers that `parse` has not read.
+        if self.value is not None and not 1 <= self.value <= self.most:
+            raise InvalidScope(f"{self.atom} must be a whole number from 1 to {self.most}, in ASCII digits.")
+
     @classmethod
     def parse(cls, atoms: Atoms) -> Self:
         text = _only_value(atoms, cls.atom)
         if text is None:
             return cls()
         # `int` takes signs, spaces, underscores and the digits of every script.
-        if not NUMBER.fullmatch(text) or int(text) > cls.most:
-            raise InvalidScope(f"{cls.atom} must be a whole number from 1 to {cls.most}, in ASCII digits.")
-        return cls(int(text))
+        return cls(int(text) if NUMBER.fullmatch(text) else 0)
 
     def atoms(self) -> Sequence[str]:
         return [] if self.value is None else [f"{self.atom}:{self.value}"]
@@ -296,6 +299,7 @@ class LookbackDays(Numeric):
     atom = "lookback-days"
     column = "lookback_days"
     columns = MappingProxyType({"lookback_days": "integer"})
+    # A century. PostgreSQL has no date as many days back as an integer can say: every read would fail.
     most = 36_500
 
     @classmethod
