@@ -332,6 +332,7 @@ class TestAuditLog:
             ("action=token.*&actor=supporter", ["token.revoked"]),
             ("actor=USR-1", ["token.narrowed"]),
             (f"action=token.*&until={started}", ["token.revoked"]),
+            ("until=0001-01-01", []),
             (f"action=token.*&since={started + timedelta(days=1)}", ["token.narrowed"]),
         ):
             assert await self.actions(auditor, query) == found, query

@@ -1,6 +1,6 @@
 """The search of a client's audit log."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from starlette.responses import Response
 
@@ -37,9 +37,11 @@ def entry_filter(request: DashboardRequest) -> EntryFilter:
     """The filters of the URL, over the client's entries."""
     query = request.query.multi_items()
     until = read_time(query, "until", ends=True) or request.services.clock.now()
+    # Python has no instant before the year 1.
+    usual = until - min(LOOK_BACK, until - datetime.min.replace(tzinfo=UTC))
     return EntryFilter(
         client_guid=request.client_guid,
-        since=read_time(query, "since") or until - LOOK_BACK,
+        since=read_time(query, "since") or usual,
         until=until,
         action=read_text(query, "action"),
         actor=read_text(query, "actor"),
