@@ -42,12 +42,18 @@ def test_accept_version_decides_for_every_json_media_type(accept: str | None) ->
 
 
 @pytest.mark.parametrize(
-    "accept", ["text/html", "application/json;q=0", "json", "application/vnd.mx.api.v2+json", "image/*"]
+    "accept", ["text/html", "application/json;q=0", "json", "application/vnd.mx.api.v3+json", "image/*"]
 )
 @pytest.mark.parametrize("version", [None, "v20111101", "v20250224"])
 def test_an_accept_without_json_is_refused(accept: str, version: str | None) -> None:
     with pytest.raises(UnknownVersion):
         choose(accept, version)
+
+
+@pytest.mark.parametrize("accept", ["application/vnd.mx.api.v2beta+json", "application/vnd.mx.api.v2+json"])
+def test_the_media_types_of_mxs_beta_are_json(accept: str) -> None:
+    assert choose(accept, None) == (Version.V20111101, JSON)
+    assert choose(accept, "v20250224") == (Version.V20250224, JSON)
 
 
 @pytest.mark.parametrize("version", ["", "v20260430", "V20250224", "v1", "v2025 0224"])

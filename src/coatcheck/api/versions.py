@@ -13,7 +13,10 @@ from coatcheck.http.negotiation import accepted
 
 VENDOR = "application/vnd.mx.api.v1+json"
 
-JSON_RANGES = frozenset({"application/json", "application/*", "*/*"})
+BETA = frozenset({"application/vnd.mx.api.v2beta+json", "application/vnd.mx.api.v2+json"})
+"""Names of JSON in `Accept` from the time before `Accept-Version`, which clients still send for v20111101's shapes."""
+
+JSON_RANGES = frozenset({"application/json", "application/*", "*/*"}) | BETA
 PDF_RANGES = frozenset({"application/vnd.mx.api.v1+pdf", "application/pdf"})
 """The media types in `Accept` when a client downloads a statement. Errors are JSON even then."""
 
