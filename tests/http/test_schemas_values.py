@@ -167,6 +167,8 @@ def test_a_member_has_a_message_for_its_status_and_says_whether_it_needs_credent
     assert denied["use_cases"] == []
     locked = as_json(member_body(version, replace(MEMBER, connection_status="LOCKED")))["member"]
     assert locked["needs_updated_credentials"] is False
+    connected = as_json(member_body(version, replace(MEMBER, connection_status="CONNECTED")))["member"]
+    assert connected["connection_status_message"] == "Connected to MX Bank"
     manual = as_json(member_body(version, replace(MEMBER, connection_status=None)))["member"]
     assert manual["connection_status_message"] is None
 

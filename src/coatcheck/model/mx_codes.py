@@ -63,7 +63,8 @@ STATUS_MESSAGES: Mapping[ConnectionStatus, str] = MappingProxyType(
         ConnectionStatus.CHALLENGED: "{name} asks a question before it continues.",
         ConnectionStatus.REJECTED: "{name} did not accept the answer. Try again.",
         ConnectionStatus.LOCKED: "The login is locked at {name}. Unlock it there first.",
-        ConnectionStatus.CONNECTED: "{name} is connected.",
+        # As in the example of MX's OpenAPI documents, which has no full stop.
+        ConnectionStatus.CONNECTED: "Connected to {name}",
         ConnectionStatus.IMPEDED: "{name} wants something done on its own site first.",
         ConnectionStatus.RECONNECTED: "{name} is being connected again.",
         ConnectionStatus.DEGRADED: "{name} has trouble at the moment. Try again later.",

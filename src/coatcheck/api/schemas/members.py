@@ -156,7 +156,7 @@ class MemberFields(Struct, frozen=True, kw_only=True):
         doc("The state of the connection. Null for a manual member.", "CONNECTED", enum=[*ConnectionStatus]),
     ]
     connection_status_message: Annotated[
-        str | None, doc("The state in words for the end user.", "MX Bank is connected.")
+        str | None, doc("The state in words for the end user.", "Connected to MX Bank")
     ]
     guid: MemberGuid
     id: Annotated[str | None, doc("Your own identifier of the member.")]
