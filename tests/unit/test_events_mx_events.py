@@ -5,8 +5,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
+from coatcheck.api.schemas.members import MemberResponseV20250224
 from coatcheck.events import mx_events
 from coatcheck.events.mx_events import Action, Event, TransactionCounts
 from coatcheck.model.members import Member
@@ -174,6 +176,17 @@ def test_a_member_event_has_all_fields_unix_times_and_the_id_of_the_status(actio
     assert sent["revision"] == UNIX
     assert (sent["guid"], sent["id"], sent["user_guid"], sent["user_id"]) == ("MBR-1", "m-1", "USR-1", "u-1")
     assert event.callback_payload == "echo"
+
+
+def test_a_member_event_has_every_field_of_the_member_that_the_api_returns() -> None:
+    sent = payload(mx_events.member(Action.UPDATED, MEMBER, AT))["member"]
+    assert {each.name for each in msgspec.structs.fields(MemberResponseV20250224)} <= sent.keys()
+    # The secret of a sign-in window is for the client's own request alone.
+    assert (sent["most_recent_job_guid"], sent["oauth_window_uri"]) == ("JOB-1", None)
+    assert (sent["needs_updated_credentials"], sent["use_cases"]) == (False, [])
+    denied = replace(MEMBER, connection_status="DENIED", use_cases=["PFM"])
+    sent = payload(mx_events.member(Action.UPDATED, denied, AT))["member"]
+    assert (sent["needs_updated_credentials"], sent["use_cases"]) == (True, ["PFM"])
 
 
 def test_a_manual_member_has_no_status() -> None:

@@ -15,6 +15,7 @@ from coatcheck.model.mx_codes import (
     ACTIONABLE,
     CONNECTION_STATUS_IDS,
     DEPOSIT_STATUS_IDS,
+    NEEDS_CREDENTIALS,
     VERIFIABLE_ACCOUNT_TYPE_IDS,
     status_message,
 )
@@ -161,7 +162,7 @@ def connection_status(
 def member(
     action: Action, member: Member, revision: datetime, *, callback_payload: str | None = None
 ) -> Event:
-    """All fields of the member. `revision` is the time of the change."""
+    """All fields of the member, as the API returns them. `revision` is the time of the change."""
     status = ConnectionStatus(member.connection_status) if member.connection_status else None
     payload = {
         "action": action.value,
@@ -181,10 +182,18 @@ def member(
             "is_manual": member.is_manual,
             "is_oauth": member.is_oauth,
             "metadata": member.metadata,
+            # The detail of a job is always null, as in the API.
+            "most_recent_job_detail_code": None,
+            "most_recent_job_detail_text": None,
+            "most_recent_job_guid": member.most_recent_job_guid,
             "name": member.name,
+            "needs_updated_credentials": status in NEEDS_CREDENTIALS,
+            # Whoever opens it connects an account, so only the answer to the request has it.
+            "oauth_window_uri": None,
             "revision": _unix(revision),
             "successfully_aggregated_at": _unix(member.successfully_aggregated_at),
             "updated_at": _unix(member.updated_at),
+            "use_cases": list(member.use_cases or ()),
             "user_guid": member.user_guid,
             "user_id": member.user_id,
         },
