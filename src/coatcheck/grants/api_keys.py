@@ -133,6 +133,7 @@ class ApiKeys:
         # Row locks are not enough: two rotations at once would each miss the key that the other inserts.
         await run(
             connection,
+            # An advisory lock is named by a number. Two owners with the same hash only wait for each other.
             "SELECT pg_advisory_xact_lock(hashtextextended(%(owner_guid)s, 0))",
             {"owner_guid": owner_guid},
         )

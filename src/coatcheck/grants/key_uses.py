@@ -25,6 +25,7 @@ class KeyUses:
             async with self._db.connection() as connection:
                 await run(
                     connection,
+                    # `greatest`: the clocks of the processes differ, and a later record must not bring an earlier time.
                     f"""INSERT INTO api_key_use AS u (key_hash, last_used_at)
                         SELECT k.key_hash, %(now)s FROM api_key k WHERE k.key_hash = %(key_hash)s AND {LIVE}
                         ON CONFLICT (key_hash)

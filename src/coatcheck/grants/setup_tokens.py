@@ -80,6 +80,8 @@ STORE = f"""INSERT INTO authorization_code ({", ".join(STORED)})
 
 # The rows are locked in one order before any is changed. Of claims at the same time, the first to lock the first row
 # changes all of them; when it has committed, the others find every row redeemed.
+# It gets as many guids as a secret can have codes: only it finds out how many there are, and PostgreSQL cannot make one
+# that names the cell.
 CLAIM = f"""
 WITH presented AS (
     SELECT expires_day, code_hash FROM authorization_code
