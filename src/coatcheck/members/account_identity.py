@@ -31,6 +31,7 @@ class Identities:
     index_key: bytes = field(repr=False)
 
     def of_id(self, user_guid: str, institution_code: str, id: str) -> bytes:
+        # As JSON: ids are the bank's, and joined as they are, two different triples could give the same text.
         return keyed_hash(self.index_key, "account-id", json.dumps([user_guid, institution_code, id]))
 
     def of_numbers(self, user_guid: str, numbers: Iterable[BankNumbers]) -> Mapping[str, Sequence[bytes]]:

@@ -45,6 +45,7 @@ async def delete_piece(connection: Connection) -> Piece | None:
     key = {"user_guid": account.user_guid, "guid": account.guid}
     deleted = await run(
         connection,
+        # In the order of the index `transaction_by_date`, so that a piece reads no more than it deletes.
         """DELETE FROM transaction t
            USING (SELECT guid FROM transaction WHERE user_guid = %(user_guid)s AND account_guid = %(guid)s
                   ORDER BY date DESC, guid DESC LIMIT %(piece)s) AS first

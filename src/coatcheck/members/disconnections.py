@@ -114,6 +114,7 @@ class Disconnections:
             secrets=[(member.guid, SecretKind.CREDENTIALS), (member.guid, SecretKind.STATE)],
             reader=WorkerReader(member.guid, member.client_guid),
         )
+        # It never signed in: there is no access to end.
         if (member.guid, SecretKind.CREDENTIALS) not in secrets:
             return
         # Not under the guid of the user: the key of a deleted user is destroyed, and with it all that it sealed.

@@ -109,6 +109,7 @@ class Freshness:
         request = JobRequest(
             kinds=(job_kind,),
             requested_by=token.processor_guid,
+            # Its user is not present, and jobs that a user waits for come first.
             is_background=True,
             is_budgeted=True,
         )

@@ -139,6 +139,7 @@ async def manual_member(connection: Connection, user: User, now: datetime) -> Me
     """The member of the user's manual accounts, created on first use."""
     await run(
         connection,
+        # The empty hash, not NULL: `member_once` is to allow one manual member, and NULLs are all different.
         """INSERT INTO member (user_guid, guid, client_guid, institution_code, institution_guid, name,
                                is_manual, background_aggregation_is_disabled, login_hash, created_at, updated_at)
            VALUES (%(user_guid)s, %(guid)s, %(client_guid)s, %(code)s, %(institution_guid)s, 'Manual',

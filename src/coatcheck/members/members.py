@@ -245,6 +245,7 @@ class Members:
             connection, locked_member, request
         ):
             return member
+        # The last check, so that a request that starts no job uses up no budget.
         if request.is_budgeted:
             await count_refresh(
                 connection,

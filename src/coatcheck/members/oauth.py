@@ -181,6 +181,7 @@ class OAuth:
         if attempt.browser_hash is not None and not attempt.is_opened_in(browser):
             raise WrongBrowser
         # A browser has one cookie for all its windows: a new one would break those that are open.
+        # One this short is not ours, and could be guessed.
         if browser is None or len(browser) < BROWSER_BYTES:
             browser = secrets.token_urlsafe(BROWSER_BYTES)
         await self._store(connection, link, replace(attempt, browser_hash=hash_of_browser(browser)))
@@ -429,6 +430,7 @@ class OAuth:
     async def _start_jobs(
         self, connection: Connection, locked_member: LockedMember, window: OAuthWindow
     ) -> Member:
+        # A run that is under way may have signed in with another login.
         await self._queue.cancel(connection, locked_member, "The user signed in again.")
         member = await self._apply(
             connection, locked_member, MemberEvent.OAUTH_COMPLETED, window.callback_payload

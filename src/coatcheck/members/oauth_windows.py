@@ -66,6 +66,7 @@ class OAuthAttempt:
 
     def is_opened_in(self, browser: str | None) -> bool:
         """Whether the window was opened in the browser that has this cookie."""
+        # Of hashes, so that the time of the comparison tells nothing about the cookie.
         return bool(browser and self.browser_hash) and hash_of_browser(browser or "") == self.browser_hash
 
     @classmethod
@@ -77,6 +78,7 @@ class OAuthAttempt:
             OAuthWindow(return_target=return_target, **window),
             attempt["code_verifier"],
             attempt["oauth_state_guid"],
+            # Absent from windows that an earlier version opened.
             attempt.get("url", ""),
             attempt.get("browser_hash"),
             attempt.get("resume", ""),
