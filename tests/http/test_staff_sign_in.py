@@ -378,6 +378,8 @@ async def test_an_answer_to_one_question_does_not_answer_another(
         "/dashboards",
         "/api",
         "javascript:x",
+        # Whoever begins a sign-in has it stored.
+        f"/dashboard/{'a' * 2000}",
     ],
 )
 async def test_signing_in_leads_to_the_dashboard_only(

@@ -28,8 +28,9 @@ from coatcheck.staff.addresses import HOME, INVITATION_PATH, has_passkeys, origi
 from coatcheck.staff.people import StaffMember
 from coatcheck.staff.sign_ins import Purpose, SignIn
 
-LOCAL_PATH = re.compile(rf"{HOME}(?:[/?][!-\[\]-~]*)?")
-"""A path of the dashboard: without a host, and without a backslash, which browsers read as a slash."""
+LOCAL_PATH = re.compile(rf"{HOME}(?:[/?][!-\[\]-~]{{0,1000}})?")
+"""A path of the dashboard: without a host, and without a backslash, which browsers read as a slash. It is not long,
+because it is stored for whoever begins a sign-in."""
 LOOPBACK = {"127.0.0.1", "::1"}
 
 

@@ -14,6 +14,7 @@ from datetime import datetime
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
+from coatcheck.db.batches import delete_in_batches
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.model.users import User
@@ -161,8 +162,8 @@ class Attestations:
 
 async def delete_old_attestations(connection: Connection, now: datetime) -> None:
     """Deletes the attestations that are older than `DOCUMENTS_KEPT`."""
-    await run(
-        connection, "DELETE FROM deletion_attestation WHERE at < %(before)s", {"before": now - DOCUMENTS_KEPT}
+    await delete_in_batches(
+        connection, "deletion_attestation", "at < %(before)s", {"before": now - DOCUMENTS_KEPT}
     )
 
 

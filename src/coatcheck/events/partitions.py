@@ -5,7 +5,8 @@ The numbers of the events of an object outlive its events.
 
 from datetime import UTC, datetime, timedelta
 
-from coatcheck.db.database import Connection, run
+from coatcheck.db.batches import delete_in_batches
+from coatcheck.db.database import Connection
 from coatcheck.db.partitions import drop_partition, ensure_month_partitions
 
 RETENTION = timedelta(days=30)
@@ -38,9 +39,7 @@ async def drop_partitions(connection: Connection, now: datetime) -> list[str]:
     # Deliveries first, because they need their events.
     names = sorted(name for (name,) in await cursor.fetchall() if name[-7:] < f"{oldest:%Y_%m}")
     dropped = [name for name in names if await drop_partition(connection, name)]
-    await run(
-        connection,
-        "DELETE FROM event_sequence WHERE changed_at < %(before)s",
-        {"before": now - NUMBERS_KEPT},
+    await delete_in_batches(
+        connection, "event_sequence", "changed_at < %(before)s", {"before": now - NUMBERS_KEPT}
     )
     return dropped

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
+from coatcheck.db.batches import delete_in_batches
 from coatcheck.db.database import Connection, Database, columns, fetch_one, run
 from coatcheck.errors import NotFound
 from coatcheck.grants.token_indexes import is_of
@@ -350,12 +351,13 @@ def _agreed(session: WidgetSession) -> Mapping[str, object]:
 
 async def delete_old_disclosures(connection: Connection, now: datetime, token_ttl: timedelta) -> None:
     """Deletes the disclosures whose last grant ended more than `DOCUMENTS_KEPT` ago and that no member is under."""
-    await run(
+    await delete_in_batches(
         connection,
+        "authorization_disclosure",
         # The grant that was given last ends `token_ttl` later, and the instant is known to `USED_INTERVAL`. With its
         # disclosure, a member would lose the selection of its accounts, and each of them could have codes.
-        f"""DELETE FROM authorization_disclosure d
-           WHERE d.last_granted_at < %(before)s AND {is_settled("d.user_guid")}
-             AND NOT EXISTS (SELECT FROM member_authorization ma WHERE ma.disclosure_guid = d.guid)""",
+        f"""last_granted_at < %(before)s AND {is_settled("authorization_disclosure.user_guid")}
+            AND NOT EXISTS (SELECT FROM member_authorization ma
+                            WHERE ma.disclosure_guid = authorization_disclosure.guid)""",
         {"before": now - DOCUMENTS_KEPT - token_ttl - USED_INTERVAL},
     )

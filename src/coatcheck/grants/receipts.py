@@ -20,6 +20,7 @@ from psycopg.pq import TransactionStatus
 from coatcheck import ids
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
+from coatcheck.db.batches import delete_in_batches
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.grants.token_indexes import is_of
 from coatcheck.signatures import DocumentType, SigningKey, format_instant
@@ -246,6 +247,6 @@ async def client_of_receipt(connection: Connection, grant_guid: str) -> str | No
 
 async def delete_old_receipts(connection: Connection, now: datetime) -> None:
     """Deletes the receipts of revocations that are older than `DOCUMENTS_KEPT`."""
-    await run(
-        connection, "DELETE FROM revocation_receipt WHERE at < %(before)s", {"before": now - DOCUMENTS_KEPT}
+    await delete_in_batches(
+        connection, "revocation_receipt", "at < %(before)s", {"before": now - DOCUMENTS_KEPT}
     )

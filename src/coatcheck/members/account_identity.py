@@ -15,6 +15,7 @@ from datetime import date, datetime, timedelta
 
 from coatcheck.connectors.contract import BankNumbers
 from coatcheck.crypto import keyed_hash
+from coatcheck.db.batches import delete_in_batches
 from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.members.records import LockedMember, MemberJob
 from coatcheck.model.accounts import IGNORED_IDS
@@ -248,9 +249,10 @@ async def forget_accounts(connection: Connection, user_guid: str) -> None:
 
 async def delete_former_accounts(connection: Connection, now: datetime) -> None:
     """Deletes the guids that have been kept for `KEPT`."""
-    await run(
+    await delete_in_batches(
         connection,
-        f"DELETE FROM former_account WHERE deleted_at <= %(before)s AND {is_settled('former_account.user_guid')}",
+        "former_account",
+        f"deleted_at <= %(before)s AND {is_settled('former_account.user_guid')}",
         {"before": now - KEPT},
     )
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from limits.aio.storage import Storage
 
 from coatcheck.clock import Clock
+from coatcheck.db.batches import delete_in_batches
 from coatcheck.db.database import Connection, Database, fetch_all, fetch_one, run
 from coatcheck.errors import Unavailable
 
@@ -172,4 +173,4 @@ async def delete_counter(connection: Connection, key: str) -> None:
 
 async def delete_expired(connection: Connection, now: datetime) -> None:
     """Deletes the counters of periods that have ended."""
-    await run(connection, "DELETE FROM rate_limit WHERE expires_at <= %(now)s", {"now": now})
+    await delete_in_batches(connection, "rate_limit", "expires_at <= %(now)s", {"now": now})

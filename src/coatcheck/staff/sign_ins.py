@@ -11,11 +11,14 @@ from enum import StrEnum
 
 from coatcheck.clock import Clock
 from coatcheck.crypto import keyed_hash
+from coatcheck.db.batches import first_rows
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import SignInFailed
 from coatcheck.grants.secrets import Kind, generate, parse_secret
 
 TTL = timedelta(minutes=10)
+MOST_DELETED = 100
+"""How many expired ones a new one deletes."""
 
 
 class Purpose(StrEnum):
@@ -51,8 +54,9 @@ class SignIns:
         now, secret = self._clock.instant(), generate(Kind.STAFF_SIGN_IN, self._hash_key)
         await run(
             connection,
-            # Anyone can begin one. Each deletes those that have expired, so that the table does not grow without end.
-            """WITH expired AS (DELETE FROM staff_sign_in WHERE expires_at <= %(now)s)
+            # Anyone can begin one. Each deletes some that have expired, so that the table does not grow without end.
+            # Not all: after a flood, that would take longer than a statement may, and nobody could sign in.
+            f"""WITH expired AS ({first_rows("staff_sign_in", "expires_at <= %(now)s", MOST_DELETED)})
                INSERT INTO staff_sign_in (sign_in_hash, purpose, staff_guid, next_path, begun_at, expires_at)
                VALUES (%(hash)s, %(purpose)s, %(staff_guid)s, %(next_path)s, %(now)s, %(expires_at)s)""",
             {
