@@ -19,6 +19,8 @@ from coatcheck.model.accounts import Account
 from coatcheck.model.users import User
 from coatcheck.simplefin import account_sets
 from tests.factories import Keyed, make_account, make_client, make_transaction, make_user
+from tests.identity_provider import Provider
+from tests.portal_sign_in import window_of, with_claim
 from tests.sandbox_members import by_login, sandbox_api
 
 ROOT = "http://coatcheck.test/simplefin"
@@ -806,6 +808,15 @@ async def test_the_page_for_users_says_how_to_get_a_setup_token(http: httpx.Asyn
     assert answer.headers["content-type"].startswith("text/html")
     assert "frame-ancestors 'none'" in answer.headers["content-security-policy"]
     assert "setup token" in answer.text
+
+
+async def test_the_page_for_users_leads_to_the_sign_in_of_the_portal_where_there_is_one(
+    services: Services, client: Keyed, clock: MovableClock
+) -> None:
+    window = window_of(with_claim(services, client, Provider(clock), "sub"))
+    answer = await window.get("/simplefin/create")
+    assert f'href="{services.settings.base_url}/portal/sign-in"' in answer.text
+    assert (await window.get("/portal/sign-in")).status_code == 303
 
 
 async def test_another_method_is_refused_in_the_format_of_simplefin(http: httpx.AsyncClient) -> None:

@@ -37,6 +37,12 @@ class Form:
     """Where the answer may redirect to, beside this origin (CSP `form-action`)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    address: str
+    label: str
+
+
 def message(
     status: int,
     title: str,
@@ -68,3 +74,9 @@ def question(title: str, text: str, form: Form, *, lang: str = "en") -> Response
     """The page with a form. No other site may frame it, so that no click on it is led there."""
     page = _PAGES.get_template("message.html").render(title=title, text=text, form=form, lang=lang)
     return HTMLResponse(page, 200, page_headers(Policy.QUESTION, targets=form.targets))
+
+
+def leading_page(title: str, text: str, link: Link, *, lang: str = "en") -> Response:
+    """The page with a link to where the user goes on."""
+    page = _PAGES.get_template("message.html").render(title=title, text=text, link=link, lang=lang)
+    return HTMLResponse(page, 200, page_headers(Policy.MESSAGE, ancestors="'none'"))

@@ -5,9 +5,10 @@ from urllib.parse import urlsplit, urlunsplit
 
 from coatcheck.errors import Forbidden, InvalidToken
 from coatcheck.grants.access_urls import AppGrant
+from coatcheck.grants.portal_sessions import SIGN_IN_PATH
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.message_page import message
+from coatcheck.http.message_page import Link, leading_page, message
 from coatcheck.http.request import CompleteResponse
 from coatcheck.simplefin.account_sets import (
     MAX_TRANSACTIONS,
@@ -25,14 +26,23 @@ HOW = (
     " in which you connected your bank, and choose Connect an app. Paste the token into the app within 24 hours. It"
     " works once."
 )
+HOW_BY_SIGN_IN = (
+    "An app that reads SimpleFIN asks you for a setup token. Sign in, and choose Connect an app. Paste the token into"
+    " the app within 24 hours. It works once."
+)
 
 
 async def info(_request: SimplefinRequest) -> SimplefinInfo:
     return SimplefinInfo(VERSIONS)
 
 
-async def create(_request: SimplefinRequest) -> CompleteResponse:
-    page = message(200, TITLE, HOW)
+async def create(request: SimplefinRequest) -> CompleteResponse:
+    if request.services.portal_identity_provider.is_configured:
+        # Below the address that users know, also if this server answers at several.
+        address = f"{request.services.settings.base_url}{SIGN_IN_PATH}"
+        page = leading_page(TITLE, HOW_BY_SIGN_IN, Link(address, "Sign in"))
+    else:
+        page = message(200, TITLE, HOW)
     headers = tuple(page_headers(Policy.MESSAGE).items())
     return CompleteResponse(200, bytes(page.body), "text/html; charset=utf-8", headers)
 
