@@ -1,6 +1,6 @@
 """The connector of SimpleFIN, against a small server that is written from the protocol's text."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from coatcheck.connectors.contract import Connector, Finished, JobKind, Session,
 from coatcheck.connectors.installed import installed_connectors
 from coatcheck.connectors.settings import read_settings
 from coatcheck.connectors.simplefin.connector import SimplefinConnector, SimplefinSettings
+from coatcheck.connectors.simplefin.state import AccessState
 from coatcheck.errors import (
     ActionNeeded,
     BankDataUnusable,
@@ -180,6 +181,27 @@ async def test_a_claim_without_a_usable_access_url_fails(answer: str) -> None:
     server = SimplefinServer()
     with pytest.raises(BankDataUnusable):
         await run_connector(connector(server, transport), task, {"SETUP_TOKEN": server.setup_token})
+
+
+async def test_a_setup_token_without_the_padding_of_its_end_is_claimed() -> None:
+    server = SimplefinServer([account(1)])
+    assert server.setup_token.endswith("=")
+    task = Task(JobKind.AGGREGATION, "simplefin", "MBR-1", NOW)
+    run = await run_connector(connector(server), task, {"SETUP_TOKEN": server.setup_token.rstrip("=")})
+    assert run.is_finished
+
+
+async def test_the_user_name_and_the_password_of_an_access_url_are_percent_decoded() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers["authorization"])
+        return httpx.Response(200, json={"errors": [], "accounts": []})
+
+    state = AccessState("https://user%401:p%3Ass%2F@bridge.example/simplefin").encode()
+    task = Task(JobKind.BALANCE, "simplefin", "MBR-1", NOW)
+    await run_connector(connector(SimplefinServer(), httpx.MockTransport(answer)), task, {}, state=state)
+    assert b64decode(asked[0].removeprefix("Basic ")).decode() == "user@1:p:ss/"
 
 
 async def test_an_aggregation_is_one_request_of_at_most_90_days_and_a_history_is_several() -> None:
@@ -388,6 +410,11 @@ OTHER = account(2, conn_id="CON-2", org={"name": "Other", "domain": "other.examp
         ((), [{"code": "con.", "msg": "Trouble", "conn_id": "CON-1"}], BankFailed),
         (["Connection to Bank may need attention"], [], ActionNeeded),
         (["Something is wrong"], [], BankFailed),
+        (
+            (),
+            [{"code": "con.", "msg": "Trouble", "conn_id": "CON-1"}, {"code": "gen.auth", "msg": "Sign in"}],
+            ActionNeeded,
+        ),
     ],
 )
 async def test_an_error_of_every_account_is_the_status_of_the_member(
@@ -395,6 +422,68 @@ async def test_an_error_of_every_account_is_the_status_of_the_member(
 ) -> None:
     with pytest.raises(error):
         await read(SimplefinServer([account(1)], errors, errlist))
+
+
+async def test_errors_of_every_connection_are_one_of_every_account() -> None:
+    errlist = [AUTH, {"code": "con.", "msg": "Trouble", "conn_id": "CON-2"}]
+    with pytest.raises(ActionNeeded):
+        await read(SimplefinServer([account(1), OTHER], errlist=errlist))
+
+
+async def test_a_remark_about_the_request_beside_the_accounts_is_no_failure() -> None:
+    capped = {"code": "gen.api", "msg": "Requested date range exceeds limit of 90 days and was capped."}
+    server = SimplefinServer([account(1, transaction(1, TODAY - DAY))], errlist=[capped])
+    run = await read(server)
+    assert [each.id for each in run.transactions] == ["T1"]
+    assert run.result.lists_all_accounts is False  # type: ignore[union-attr]  # it finished
+    server.accounts = []
+    with pytest.raises(BankFailed):
+        await read(server, state=last_state(run))
+
+
+@pytest.mark.parametrize(
+    ("more", "errlist"),
+    [
+        ({}, [AUTH]),
+        ({}, [{"code": "act.failed", "msg": "x", "account_id": "A1"}]),
+        ({"transactions": None}, []),
+    ],
+)
+async def test_transactions_that_the_server_did_not_read_now_stay_as_they_are(
+    more: dict[str, Any], errlist: list[dict[str, Any]]
+) -> None:
+    rows = {**account(1, transaction(1, TODAY - DAY)), **more}
+    answer = {"errlist": errlist, "accounts": [rows, {**OTHER, "transactions": []}]}
+    server = SimplefinServer(refusal=httpx.Response(200, json=answer))
+    run = await read(server)
+    assert run.result.unread_transactions == {"A1"}  # type: ignore[union-attr]  # it finished
+
+
+async def test_accounts_of_two_connections_with_one_id_are_two_accounts() -> None:
+    first = account(1, transaction(1, TODAY - DAY, "-1.00"), balance="1.00")
+    second = {**OTHER, "id": "A1", "balance": "2.00", "transactions": [transaction(1, TODAY - DAY, "-2.00")]}
+    server = SimplefinServer([first, second, account(3)])
+    run = await read(server)
+    assert {each.id: str(each.balance) for each in run.accounts} == {
+        "CON-1/A1": "1.00",
+        "CON-2/A1": "2.00",
+        "A3": "100.23",
+    }
+    assert {each.account_id: str(each.amount) for each in run.transactions} == {
+        "CON-1/A1": "1.00",
+        "CON-2/A1": "2.00",
+    }
+    server.accounts = [second]
+    assert [each.id for each in (await read(server, state=last_state(run))).accounts] == ["CON-2/A1"]
+
+
+async def test_accounts_of_two_organizations_of_version_1_with_one_id_are_two_accounts() -> None:
+    rows = [
+        {**account(1), "conn_id": None, "org": {"domain": domain, "sfin-url": "x"}}
+        for domain in ("one.example", "two.example", "two.example")
+    ]
+    run = await read(SimplefinServer(rows))
+    assert sorted(each.id for each in run.accounts) == ["one.example/A1", "two.example/A1"]
 
 
 @pytest.mark.parametrize(

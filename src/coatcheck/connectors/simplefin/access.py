@@ -6,16 +6,17 @@ Every request is counted in the state before it is sent, so that no failure and 
 import binascii
 import ipaddress
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import httpx
 
 from coatcheck.connectors.contract import Session
 from coatcheck.connectors.json_answers import Row, json_object
+from coatcheck.connectors.simplefin.rows import connection, text
 from coatcheck.connectors.simplefin.state import AccessState
 from coatcheck.errors import (
     ActionNeeded,
@@ -114,7 +115,7 @@ class Access:
             url._replace(netloc=_host(url), path=f"{url.path.rstrip('/')}/accounts").geturl(),
             params=list(query),
             # Not in the URL, because httpx logs URLs.
-            auth=(url.username or "", url.password or ""),
+            auth=(unquote(url.username or ""), unquote(url.password or "")),
             extensions=ONE_ATTEMPT,
         )
         if response.status_code == 429:
@@ -123,14 +124,29 @@ class Access:
         _raise_unless_ok(response)
         return json_object(response)
 
+    async def shared_ids(self, accounts: Iterable[Row]) -> Collection[str]:
+        """The ids that accounts of several connections have, in this answer or in an earlier one.
+
+        They are remembered: when one of those accounts goes, the id must not come to stand for another one.
+        """
+        connections: dict[str, set[str]] = {}
+        for each in accounts:
+            connections.setdefault(text(each.get("id")), set()).add(connection(each))
+        shared = {id for id, found in connections.items() if len(found) > 1}
+        if shared - {*self._state.shared_ids}:
+            await self._save(replace(self._state, shared_ids=sorted(shared | {*self._state.shared_ids})))
+        return self._state.shared_ids
+
     async def _save(self, state: AccessState) -> None:
         self._state = state
         await self._session.save_state(state.encode())
 
 
 def _claim_url(setup_token: str) -> str:
+    # A double click on the token selects it without the `=` at its end.
+    token = "".join(setup_token.split()).rstrip("=")
     try:
-        url = b64decode("".join(setup_token.split()), validate=True).decode()
+        url = b64decode(token + "=" * (-len(token) % 4), validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         raise CredentialsDenied(NOT_READABLE) from None
     if not _is_permitted(url):

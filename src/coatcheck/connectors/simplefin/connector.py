@@ -4,7 +4,7 @@ The end user pastes a setup token. The first run claims it; the access URL is th
 every grant on its accounts: processors read what was stored, and only this connector calls the server.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
@@ -21,7 +21,7 @@ from coatcheck.connectors.contract import (
 from coatcheck.connectors.json_answers import Row
 from coatcheck.connectors.simplefin import rows
 from coatcheck.connectors.simplefin.access import SETUP_TOKEN, Access, Budget, claimed_state
-from coatcheck.connectors.simplefin.problems import failure_of, problems_of
+from coatcheck.connectors.simplefin.problems import Problem, failure_of, problems_of
 from coatcheck.errors import BankDataUnusable
 
 INSTITUTION = Institution(
@@ -69,16 +69,22 @@ class SimplefinConnector(Connector):
         # Guarded: the end user gave the address.
         http = self._http.guarded
         access = Access(session, http, await claimed_state(session, http), self._budget)
-        has_problems, unread = False, set[str]()
+        hides_accounts, unread, unread_transactions = False, set[str](), set[str]()
         for number, query in enumerate(_queries(session.task)):
-            accounts, problems = _checked(await access.accounts(query))
-            has_problems |= problems
+            listed, problems = _checked(await access.accounts(query))
+            hides_accounts |= any(each.hides_accounts for each in problems)
+            accounts = _with_ids(listed, await access.shared_ids(listed))
             if number == 0:
-                await session.add_accounts(each for each in map(rows.account, accounts) if each is not None)
-                unread = {rows.text(each.get("id")) for each in accounts}
-            await _add_transactions(session, accounts)
+                found = (rows.account(row, id) for id, row in accounts)
+                await session.add_accounts(each for each in found if each is not None)
+                unread = {id for id, _ in accounts}
+            unread_transactions |= await _add_transactions(session, accounts, problems)
         # An account behind a broken connection is missing from the answer, and is not closed.
-        return Finished(lists_all_accounts=not has_problems, unread_accounts=unread)
+        return Finished(
+            lists_all_accounts=not hides_accounts,
+            unread_accounts=unread,
+            unread_transactions=unread_transactions,
+        )
 
 
 def _queries(task: Task) -> Iterator[list[tuple[str, str]]]:
@@ -102,8 +108,8 @@ def _seconds(instant: datetime) -> str:
     return str(int(instant.timestamp()))
 
 
-def _checked(answer: Row) -> tuple[Sequence[Row], bool]:
-    """The accounts of an answer, and whether some may be missing.
+def _checked(answer: Row) -> tuple[Sequence[Row], Sequence[Problem]]:
+    """The accounts of an answer, and its problems.
 
     Raises:
         BankError: a problem concerns every account.
@@ -115,18 +121,30 @@ def _checked(answer: Row) -> tuple[Sequence[Row], bool]:
     problems = problems_of(answer)
     if failure := failure_of(problems, accounts):
         raise failure
-    return accounts, bool(problems)
+    return accounts, problems
 
 
-async def _add_transactions(session: Session, accounts: Sequence[Row]) -> None:
+def _with_ids(accounts: Sequence[Row], shared_ids: Collection[str]) -> Sequence[tuple[str, Row]]:
+    """The accounts, each with its id among all accounts of the access."""
+    ids = [rows.text(row.get("id")) for row in accounts]
+    return [
+        (f"{rows.connection(row)}/{id}" if id in shared_ids else id, row)
+        for id, row in zip(ids, accounts, strict=True)
+    ]
+
+
+async def _add_transactions(
+    session: Session, accounts: Sequence[tuple[str, Row]], problems: Sequence[Problem]
+) -> set[str]:
+    """Returns the ids of the accounts whose transactions the server did not read, so that none was removed."""
     if not session.task.wants_transactions:
-        return
-    known = {each.id for each in session.data.accounts}
-    for row in accounts:
-        account_id, transactions = rows.text(row.get("id")), row.get("transactions")
-        if account_id in known and isinstance(transactions, list):
-            await session.add_transactions(
-                rows.transaction(each, account_id, rows.currency(row))
-                for each in transactions
-                if isinstance(each, dict)
-            )
+        return set()
+    known, unread = {each.id for each in session.data.accounts}, set[str]()
+    for id, row in accounts:
+        transactions = row.get("transactions")
+        if not isinstance(transactions, list) or any(each.stops_reading(row) for each in problems):
+            unread.add(id)
+        if id in known and isinstance(transactions, list):
+            found = [each for each in transactions if isinstance(each, dict)]
+            await session.add_transactions(rows.transaction(each, id, rows.currency(row)) for each in found)
+    return unread

@@ -31,7 +31,16 @@ NO_CURRENCY = "XXX"
 """ISO 4217 for a unit that is no currency: SimpleFIN has a URL there, for points and miles."""
 
 
-def account(row: Row) -> BankAccount | None:
+def connection(row: Row) -> str:
+    """What tells the connection of an account from the others: its id, or in version 1 its organization."""
+    org = row.get("org")
+    named = org if isinstance(org, dict) else {}
+    return text(row.get("conn_id")) or next(
+        filter(None, (text(named.get(each)) for each in ("id", "domain", "name", "sfin-url"))), ""
+    )
+
+
+def account(row: Row, account_id: str) -> BankAccount | None:
     """None for an account without a balance: it must not get a wrong one."""
     name = text(row.get("name")) or "Account"
     kind = _type(name)
@@ -41,7 +50,7 @@ def account(row: Row) -> BankAccount | None:
     available = _decimal(row.get("available-balance"))
     is_owed = kind in OWED
     return BankAccount(
-        id=text(row.get("id")),
+        id=account_id,
         name=name,
         type=kind,
         balance=-balance if is_owed else balance,
@@ -52,8 +61,8 @@ def account(row: Row) -> BankAccount | None:
 
 
 def currency(row: Row) -> str:
-    code = text(row.get("currency"))
-    return code if code.isascii() and code.isalpha() and code.isupper() and len(code) == 3 else NO_CURRENCY
+    code = text(row.get("currency")).strip().upper()
+    return code if code.isascii() and code.isalpha() and len(code) == 3 else NO_CURRENCY
 
 
 def transaction(row: Row, account_id: str, currency_code: str) -> BankTransaction:

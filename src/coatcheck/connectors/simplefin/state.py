@@ -1,6 +1,7 @@
 """What is kept of a member: its access URL, and how often it was read today."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
@@ -16,6 +17,8 @@ class AccessState:
     requests: int = 0
     not_before: float = 0
     """Seconds since 1970: the server asked not to be called earlier."""
+    shared_ids: Sequence[str] = ()
+    """Ids that accounts of several connections have had. An id is unique within its connection only."""
 
     def requests_on(self, day: date) -> int:
         return self.requests if self.day == day.isoformat() else 0
@@ -25,14 +28,14 @@ class AccessState:
         return replace(self, day=now.date().isoformat(), requests=self.requests_on(now.date()) + 1)
 
     def encode(self) -> bytes:
-        return json.dumps(
-            {
-                "access_url": self.access_url,
-                "day": self.day,
-                "requests": self.requests,
-                "not_before": self.not_before,
-            }
-        ).encode()
+        values = {
+            "access_url": self.access_url,
+            "day": self.day,
+            "requests": self.requests,
+            "not_before": self.not_before,
+        }
+        # Only if there are any: a worker of an earlier version does not know the field.
+        return json.dumps(values | ({"shared_ids": [*self.shared_ids]} if self.shared_ids else {})).encode()
 
     @classmethod
     def decode(cls, state: bytes) -> "AccessState":
