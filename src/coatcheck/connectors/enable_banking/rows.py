@@ -71,6 +71,7 @@ def account(id: str, details: Row, balances: Iterable[Row]) -> BankAccount | Non
         available_balance=available,
         currency_code=details.get("currency") or "EUR",
         account_number_mask=number[-4:] or None,
+        # The other usage is PRIV, of a private person (Berlin Group's NextGenPSD2).
         is_business=details.get("usage") == "ORGA",
     )
 

@@ -217,6 +217,7 @@ class AuthorizationClient:
     def _parameters(self, request: AuthorizationRequest) -> dict[str, str]:
         profile = self.profile
         parameters = {
+            # First, so that a profile can replace neither the state nor the code challenge.
             **profile.authorization_parameters,
             "response_type": "code",
             "client_id": profile.client_id,

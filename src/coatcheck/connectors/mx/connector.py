@@ -150,6 +150,7 @@ class MxConnector(Connector):
         if status is None:
             raise ConsentRevoked
         if error := ERRORS.get(status.connection_status or ""):
+            # PENDING means here that the user broke the sign-in off, and not that a consent has ended.
             raise CredentialsDenied if error is ConsentRevoked else error
         return {USER: member.user_guid, MEMBER: member.guid}
 

@@ -148,6 +148,7 @@ class PlaidConnector(Connector):
             country_codes=settings.country_codes,
             user={"client_user_id": request.user_guid},
             products=["auth", "identity", "transactions"],
+            # The most that Plaid gives. It cannot be raised once the item exists.
             transactions={"days_requested": HISTORY_DAYS},
             hosted_link={"completion_redirect_uri": returns_to},
         )

@@ -61,6 +61,7 @@ def check(login: Login, sign_in: SignIn, task: Task, *, seed: int) -> None:
     """Raises the error of the login's controls, or of the end of the sign-in, if they make this run fail."""
     for control, error in _ERRORS.items():
         if login.has(control):
+            # A new one: a raised error keeps its traceback, and with it the frames of every earlier raise.
             raise type(error)(error.problem)
     if sign_in.ended is not None:
         raise _ENDINGS[sign_in.ended]

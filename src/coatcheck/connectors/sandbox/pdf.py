@@ -15,6 +15,7 @@ _LEADING = 14
 def render(statement: Statement) -> bytes:
     """The PDF. It has the same bytes for the same statement."""
     file = BytesIO()
+    # Without the date and the random id of the file: `content_hash` would take each reading for a changed statement.
     canvas = Canvas(file, pagesize=LETTER, invariant=1)
     canvas.setTitle(f"{statement.account_name} {statement.end:%B %Y}")
     canvas.setAuthor(statement.bank)

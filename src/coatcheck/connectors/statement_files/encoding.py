@@ -17,6 +17,7 @@ OTHER_FILES = (
 ENVELOPE = re.compile("[\x01-\x04]")
 """Marks around a message of SWIFT."""
 CONTROLS = frozenset(map(chr, range(32))) - set("\t\n\r\x0c\x1a")
+# Five bytes are undefined in Windows-1252: a file that has one of them is read by the next guess.
 GUESSES = (("cp1252", "Windows-1252"), ("cp852", "DOS code page 852"))
 """The character sets of files that are not in UTF-8; the last has every byte."""
 

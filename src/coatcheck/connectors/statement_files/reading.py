@@ -54,6 +54,7 @@ def read_statement_file(data: bytes, mapping: CsvMapping | None = None) -> ReadF
     """
     if not data.strip():
         raise UnreadableFile("The file is empty.", line=1)
+    # Before the text: an XML document names its own character set.
     if _is_camt(data):
         return ReadFile(_checked(read_camt(data)))
     text, warning = text_of(data)
