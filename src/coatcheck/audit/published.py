@@ -101,6 +101,7 @@ class Publisher:
         headers = {"Content-Type": "text/plain; charset=utf-8"}
         try:
             async with httpx.AsyncClient(timeout=URL_TIMEOUT) as client:
+                # The address is a setting of the operator's: a server within the network is allowed.
                 answer = await client.post(self._url, content=newest.note.encode(), headers=headers)
                 answer.raise_for_status()
         except httpx.HTTPError as error:

@@ -146,6 +146,7 @@ class Deliverer:
             # The answer is kept as text: compressed, its beginning would be unreadable.
             "accept-encoding": "identity",
         }
+        # A transaction: the first webhook of a client creates the client's secret.
         async with self._db.transaction() as connection:
             if attempt.is_endpoint:
                 secrets = await endpoint_secrets.disclose(

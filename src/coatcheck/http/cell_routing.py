@@ -34,6 +34,7 @@ OF_USERS = frozenset(
     }
 )
 """The prefixes of guids that are in one cell. Events stay where they were published."""
+# What follows the prefix has 52 characters, and 53 since secrets name a cell.
 SECRETS = re.compile(r"(c[a-z]{2})_[0-9A-Za-z]{52,53}(?![0-9A-Za-z])")
 SECRETS_OF_USERS = frozenset(
     {
@@ -95,6 +96,7 @@ class CellRouting:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"].startswith(OF_DIRECTORY):
             if scope["method"] not in SAFE:
+                # Before the answer is sent, so that whoever it gives a key can use the key in every cell.
                 send = _after(lambda: copy_to_reachable(self._cells), send)
             await self._answer(FIRST, scope, receive, send)
             return

@@ -22,6 +22,7 @@ class Policy(StrEnum):
     """The page of the API. Its script sends requests to this server."""
     MESSAGE = "default-src 'none'; style-src 'self'; script-src 'self'; base-uri 'none'; frame-ancestors {ancestors}"
     """A page with a message, and a script that posts it to another window."""
+    # Browsers apply form-action also to the redirect that answers the form.
     QUESTION = (
         "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'{targets}; "
         "frame-ancestors 'none'"

@@ -170,6 +170,7 @@ def _parse_time(value: str, *, ends: bool) -> datetime:
 def _positive_int(query: Query, name: str) -> int | None:
     """The parameter as a number of at most 18 digits; otherwise None."""
     value = next((value for key, value in reversed(query) if key == name), "")
+    # 18 digits: all such numbers fit a bigint. `isdigit` alone takes "²" too, which `int` refuses.
     return int(value) if value.isascii() and value.isdigit() and len(value) <= 18 else None
 
 

@@ -380,7 +380,7 @@ async def delete_expired_links(connection: Connection, before: datetime) -> int:
                       AND {is_settled("sealed_secret.owner_guid")}
                     LIMIT {EXPIRED_LINKS} FOR UPDATE SKIP LOCKED) AS old
                 WHERE s.owner_guid = old.owner_guid AND s.record_guid = old.record_guid AND s.kind = old.kind""",
-            # The guid of a link begins with its time of creation (RFC 9562 5.7).
+            # The guid of a link begins with its time of creation (RFC 9562 5.7). COLLATE "C" is that of the index.
             {"bound": f"LNK-{milliseconds[:8]}-{milliseconds[8:]}"},
         )
         total += deleted

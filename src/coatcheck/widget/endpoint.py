@@ -108,6 +108,7 @@ async def _answer(services: Services, route: WidgetRoute, request: Request) -> R
         async with services.db.connection() as connection:
             sent = await route.file_of(await read(connection))
         prepared = Prepared(file=await services.imports.read(sent.user, sent.data, sent.mapping))
+    # It looks the session up again: it can end while an institution answers or a file is read.
     async with services.db.transaction() as connection:
         answer = await route.handler(await read(connection, prepared))
     if answer is None:
