@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from coatcheck.app import Services
 from coatcheck.connectors.contract import Institution, JobKind
+from coatcheck.connectors.sandbox.bank import SandboxBank
 from coatcheck.connectors.sandbox.bank_side import BankSide
 from coatcheck.connectors.sandbox.controls import InvalidControl, parse_controls
 from coatcheck.db.database import Connection
@@ -18,6 +19,7 @@ from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows
 from coatcheck.members.credentials import login_hash
 from coatcheck.members.member_rows import member_with_login
+from coatcheck.members.oauth_windows import OAuthAttempt, OAuthWindow, SignInPlace
 from coatcheck.members.records import NewMember
 from coatcheck.model.accounts import Account, accounts_of_member, find_client_account
 from coatcheck.model.clients import Client, enabled_processors
@@ -81,15 +83,14 @@ async def connect(services: Services, client: Client, new: NewConnection) -> Con
     Raises:
         NotFound: the client has no such user, or the sandbox bank has no such institution.
         InvalidRequest: a control or the persona is unknown.
-        Unprocessable: the user of this institution signs in on a page, which takes a browser.
+        DuplicateMember: the user has a member at the institution, and signs in there on its own page.
         UserDisabled: the user is disabled.
     """
     side = BankSide(controls=check_controls(new.persona, new.controls))
     institution = services.registry.find(new.institution_code)
-    if services.registry.connector_for(institution.code).name != CONNECTOR:
+    bank = services.registry.connector_for(institution.code)
+    if not isinstance(bank, SandboxBank):
         raise NotFound("The sandbox bank has no such institution.")
-    if institution.supports_oauth:
-        raise Unprocessable("The user of this institution signs in on a page. Connect it with the widget.")
     kinds = [JobKind.AGGREGATION]
     kinds += [JobKind.VERIFICATION] if new.verify else []
     kinds += [JobKind.IDENTIFICATION] if new.identify else []
@@ -101,14 +102,28 @@ async def connect(services: Services, client: Client, new: NewConnection) -> Con
         connected = await services.members.connect(
             connection,
             user,
-            NewMember(institution_code=institution.code, credentials=credentials, kinds=kinds),
+            NewMember(
+                institution_code=institution.code,
+                credentials=credentials,
+                kinds=kinds,
+                is_oauth=institution.supports_oauth,
+            ),
         )
         member = connected.member
         await store_record(connection, user_guid=user.guid, member_guid=member.guid, record=side.encode())
+    if member.is_oauth:
+        await _sign_in(services, bank, member, login)
     await run_jobs(services, [member])
     async with services.db.connection() as connection:
         accounts = await accounts_of_member(connection, user.guid, member.guid)
     return Connected(user.guid, member.guid, [account.guid for account in accounts])
+
+
+async def _sign_in(services: Services, bank: SandboxBank, member: Member, login: str) -> None:
+    """Does what a user does in the window of the institution, and starts the member's jobs."""
+    window = await services.oauth.prepare_window(SignInPlace(member.institution_code, member.user_guid))
+    attempt = OAuthAttempt(OAuthWindow(), window.code_verifier, resume=window.page.resume)
+    await services.oauth.complete(member, attempt, bank.allow(window.page.url, login))
 
 
 async def grant(services: Services, client: Client, new: NewToken) -> Granted:
@@ -194,6 +209,8 @@ async def _user(services: Services, connection: Connection, client: Client, guid
 
 async def _new_login(services: Services, connection: Connection, user: User, institution: Institution) -> str:
     """A name that the user has not connected yet: a login connects once at each institution."""
+    if institution.supports_oauth:
+        return f"{user.guid[-12:]}-0"  # nothing but the first member connects, whatever its login
     index_key = services.dependencies.index_key
     # From the number of members on: after a deletion, a remaining member can have the login of that number.
     for number in itertools.count(await count_members(connection, user.guid)):

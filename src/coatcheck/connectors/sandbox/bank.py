@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from coatcheck.connectors.contract import (
     ASGIApp,
@@ -178,6 +178,12 @@ class SandboxBank(Connector):
         if request.kinds:
             query["data"] = " ".join(request.kinds)
         return f"{self._authorize_url}?{urlencode(query)}"
+
+    def allow(self, page_url: str, login: str) -> str:
+        """The code that a user gets who signs in with `login` on the page at this URL of `authorize`, and allows it."""
+        request = dict(parse_qsl(urlsplit(page_url).query))
+        grant = Grant(request["institution"], request["redirect_uri"], request["code_challenge"])
+        return self._consents.issue_code(login, grant, self._clock.now())
 
     async def complete(self, response: AuthorizationResponse) -> Mapping[str, str]:
         grant = Grant(response.institution_code, response.redirect_uri, challenge_of(response.code_verifier))

@@ -2,6 +2,7 @@
 
 from coatcheck import errors
 from coatcheck.emulator.worlds.schema import World
+from coatcheck.http import doc
 from coatcheck.http.route import Group
 from coatcheck.management.handlers import (
     sandbox_activity,
@@ -74,7 +75,7 @@ SANDBOX = Group(
             answer=ConnectionResponseBody,
             in_transaction=False,
             has_deadline=False,
-            refusals=(errors.NotFound(), errors.Unprocessable()),
+            refusals=(errors.NotFound(), errors.DuplicateMember(doc.MEMBER)),
         ),
         Route(
             "POST",
@@ -88,7 +89,12 @@ SANDBOX = Group(
             answer=SandboxTokenResponseBody,
             in_transaction=False,
             has_deadline=False,
-            refusals=(errors.InvalidScope(), errors.NotFound(), errors.Unprocessable()),
+            refusals=(
+                errors.InvalidScope(),
+                errors.NotFound(),
+                errors.DuplicateMember(doc.MEMBER),
+                errors.Unprocessable(),
+            ),
         ),
         Route(
             "POST",
