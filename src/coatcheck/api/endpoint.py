@@ -59,7 +59,7 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
         return StreamingResponse(answer.chunks, answer.status, NO_STORE, media_type)
     own = {**NO_STORE, **dict(answer.headers)}
     if answer.status == 204:
-        return Response(status_code=204, headers={**own, "Content-Length": "0"})
+        return Response(status_code=204, headers=own)
     return Response(answer.body, answer.status, own, answer.media_type or media_type)
 
 

@@ -64,7 +64,7 @@ async def _answer(services: Services, route: Route, request: Request) -> Respons
         answer = await route.handler(incoming)
     match answer:
         case None:
-            return Response(status_code=204, headers={**NO_STORE, "Content-Length": "0"})
+            return Response(status_code=204, headers=NO_STORE)
         case CompleteResponse():
             headers = {**NO_STORE, **dict(answer.headers)}
             if answer.chunks is not None:
