@@ -81,6 +81,7 @@ def start(options: Options) -> None:
     with process.stdout, err.status("Starting the sandbox"):
         try:
             line = process.stdout.readline()
+        # Ctrl-C among them, which does not reach the sandbox in its own session.
         except BaseException:
             process.terminate()
             process.wait()

@@ -25,6 +25,7 @@ def locked(directory: Path) -> Iterator[None]:
     Raises:
         ConfigurationError: another process holds it.
     """
+    # Opening it to write would empty it, and the lock may be another process's.
     with _file_of(directory).open("a+") as file:
         for _ in range(ATTEMPTS):
             if _lock(file, fcntl.LOCK_EX):
@@ -61,6 +62,7 @@ def holder(directory: Path) -> int | None:
 
 def _lock(file: TextIO, kind: int) -> bool:
     try:
+        # The kernel releases it with the process, however that ends: a file alone would outlive a killed one.
         fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
