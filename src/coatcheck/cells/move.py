@@ -293,6 +293,8 @@ async def _wait_for_changes(cell: Cell) -> None:
 
 async def _writers(connection: Connection) -> set[str]:
     cursor = await connection.execute(
+        # Who changes rows holds this lock to the end, also a transaction whose triggers ran before the move was noted.
+        # By transaction: a session goes on with its next one. `pg_locks` has those of all databases of the server.
         """SELECT DISTINCT virtualtransaction FROM pg_locks
            WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())
              AND mode = 'RowExclusiveLock' AND relation = ANY (%(tables)s::regclass[])""",
