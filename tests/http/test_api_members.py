@@ -398,6 +398,23 @@ async def test_skip_webhook_suppresses_the_member_event_but_not_the_job_event(ap
     assert [is_sent for _, _, is_sent in await events_of(api, "AGGREGATION")] == [True]
 
 
+async def test_the_revision_of_a_member_increases_with_each_of_its_webhooks(api: Api, user: str) -> None:
+    path = f"/users/{user}/members"
+    member = f"{path}/{(await api.post(path, json=connecting())).json()['member']['guid']}"
+    # The clock stands: two changes in one second have two revisions.
+    changes = [api.put(member, json={"member": {"metadata": text}}) for text in ("x", "y")]
+    assert [each.status_code for each in await asyncio.gather(*changes)] == [200, 200]
+    await api.delete(member)
+    async with api.services.db.connection() as connection:
+        cursor = await connection.execute(
+            """SELECT (payload::json #>> '{member,revision}')::int FROM event
+               WHERE owner_guid = %s AND type = 'MEMBER' ORDER BY position""",
+            (api.caller.guid,),
+        )
+        sent = [revision for (revision,) in await cursor.fetchall()]
+    assert sent == [1, 2, 3, 4]
+
+
 async def test_a_path_with_a_nul_character_is_refused(api: Api, user: str) -> None:
     for path in (f"/users/{user}%00", f"/users/{user}/members/%00", "/institutions/%00"):
         assert (await api.get(path)).status_code in {400, 404}

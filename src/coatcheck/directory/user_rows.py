@@ -56,7 +56,7 @@ async def change_user(connection: Connection, user: User) -> None:
         await run(
             connection,
             """UPDATE end_user SET id = %(id)s, email = %(email)s, metadata = %(metadata)s,
-                                   is_disabled = %(is_disabled)s
+                                   is_disabled = %(is_disabled)s, revision = %(revision)s
                WHERE guid = %(guid)s""",
             {name: getattr(user, name) for name in User.__slots__},
         )

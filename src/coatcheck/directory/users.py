@@ -94,7 +94,7 @@ class Users:
         """
         # The lock keeps a simultaneous update of other fields from being overwritten.
         current = await find_user(connection, user.client_guid, user.guid, lock=True)
-        changed = replace(current, **changes)
+        changed = replace(current, **changes, revision=current.revision + 1)
         await change_user(connection, changed)
         await self._record(
             connection,
@@ -133,7 +133,8 @@ class Users:
         destroyed = Destroyed({"users": 1, **records}, grants_ended, data_key, pending)
         attestation = await self._attestations.record(connection, user, destroyed)
         revoked = about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None)
-        await self._record(connection, user, Action.DELETED, actor, *revoked, notify=notify)
+        deleted = replace(user, revision=user.revision + 1)
+        await self._record(connection, deleted, Action.DELETED, actor, *revoked, notify=notify)
         return attestation
 
     async def _about_grants(
@@ -159,7 +160,7 @@ class Users:
         await self._journal.record(
             connection,
             Entry(client_guid=user.client_guid, actor=actor, action=f"user.{action}", subject=user.guid),
-            mx_events.user(action, user, self._clock.now()),
+            mx_events.user(action, user),
             *announcements,
             Announcement(
                 type=EVENT_TYPES[action], owner_guid=user.client_guid, data={"user_guid": user.guid}

@@ -159,10 +159,8 @@ def connection_status(
     return Event(MxEventType.CONNECTION_STATUS, _encode(payload), callback_payload)
 
 
-def member(
-    action: Action, member: Member, revision: datetime, *, callback_payload: str | None = None
-) -> Event:
-    """All fields of the member, as the API returns them. `revision` is the time of the change."""
+def member(action: Action, member: Member, *, callback_payload: str | None = None) -> Event:
+    """All fields of the member, as the API returns them."""
     status = ConnectionStatus(member.connection_status) if member.connection_status else None
     payload = {
         "action": action.value,
@@ -190,7 +188,7 @@ def member(
             "needs_updated_credentials": status in NEEDS_CREDENTIALS,
             # Whoever opens it connects an account, so only the answer to the request has it.
             "oauth_window_uri": None,
-            "revision": _unix(revision),
+            "revision": member.revision,
             "successfully_aggregated_at": _unix(member.successfully_aggregated_at),
             "updated_at": _unix(member.updated_at),
             "use_cases": list(member.use_cases or ()),
@@ -201,8 +199,8 @@ def member(
     return Event(MxEventType.MEMBER, _encode(payload), callback_payload)
 
 
-def user(action: Action, user: User, revision: datetime) -> Event:
-    """All fields of the user but the e-mail address. `revision` is the time of the change."""
+def user(action: Action, user: User) -> Event:
+    """All fields of the user but the e-mail address."""
     payload = {
         "action": action.value,
         "user": {
@@ -211,7 +209,7 @@ def user(action: Action, user: User, revision: datetime) -> Event:
             "id": user.id,
             "is_disabled": user.is_disabled,
             "metadata": user.metadata,
-            "revision": _unix(revision),
+            "revision": user.revision,
         },
     }
     return Event(MxEventType.USER, _encode(payload))

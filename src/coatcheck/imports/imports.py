@@ -214,7 +214,7 @@ class Imports:
             subject=member.guid,
             detail={"institution_code": STATEMENT_FILE, "user_guid": user.guid},
         )
-        created = mx_events.member(mx_events.Action.CREATED, member, now)
+        created = mx_events.member(mx_events.Action.CREATED, member)
         await self._journal.record(connection, entry, created, about_member(EventType.MEMBER_CREATED, member))
         return member
 

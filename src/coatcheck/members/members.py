@@ -122,7 +122,7 @@ class Members:
             await self._start_first_job(connection, user, guid, new_member)
         member = await find_member(connection, user.guid, guid)
         created = mx_events.member(
-            mx_events.Action.CREATED, member, self._clock.now(), callback_payload=new_member.callback_payload
+            mx_events.Action.CREATED, member, callback_payload=new_member.callback_payload
         )
         await self._record(
             connection,
@@ -171,9 +171,7 @@ class Members:
             connection,
             changed,
             "member.changed" if changes.credentials is None else "member.credentials_changed",
-            mx_events.member(
-                mx_events.Action.UPDATED, changed, now, callback_payload=changes.callback_payload
-            ),
+            mx_events.member(mx_events.Action.UPDATED, changed, callback_payload=changes.callback_payload),
             about_member(EventType.MEMBER_UPDATED, changed),
             notify=not changes.skip_webhook,
         )
@@ -207,12 +205,12 @@ class Members:
         await remember_accounts(connection, locked_member, Identities(self._index_key), self._clock.now())
         await member_rows.delete_member(connection, locked_member.user_guid, locked_member.guid)
         await self._vault.delete_records(connection, [(locked_member.user_guid, guid) for guid in records])
-        deleted = replace(member, is_being_aggregated=False)
+        deleted = replace(member, is_being_aggregated=False, revision=locked_member.revision + 1)
         await self._record(
             connection,
             deleted,
             "member.deleted",
-            mx_events.member(mx_events.Action.DELETED, deleted, self._clock.now()),
+            mx_events.member(mx_events.Action.DELETED, deleted),
             *about_grants(EventType.TOKEN_REVOKED, grants, revoked_by=None),
             about_member(EventType.MEMBER_DELETED, deleted),
             notify=not skip_webhook,
@@ -385,7 +383,10 @@ class Members:
         }
         try:
             await member_rows.change_member(
-                connection, locked_member.user_guid, locked_member.guid, {**values, "updated_at": now}
+                connection,
+                locked_member.user_guid,
+                locked_member.guid,
+                {**values, "updated_at": now, "revision": locked_member.revision + 1},
             )
         except psycopg.errors.UniqueViolation as error:
             raise Conflict("A member with this id already exists.") from error

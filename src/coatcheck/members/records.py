@@ -119,6 +119,7 @@ class LockedMember:
     user_is_disabled: bool
     is_broken: bool
     """The institution ended the connection, and no job has succeeded since."""
+    revision: int
 
     @property
     def status(self) -> ConnectionStatus | None:

@@ -61,6 +61,8 @@ class Member:
     has_processed_accounts: bool
     has_processed_account_numbers: bool
     has_processed_transactions: bool
+    revision: int = 1
+    """1 for a new member, and one more for each change by the client or the user."""
 
 
 async def find_member(connection: Connection, user_guid: str, identifier: str) -> Member:

@@ -19,6 +19,8 @@ class User:
     metadata: str | None
     is_disabled: bool
     created_at: datetime
+    revision: int = 1
+    """1 for a new user, and one more for each change."""
 
 
 async def find_user(connection: Connection, client_guid: str, identifier: str, *, lock: bool = False) -> User:
