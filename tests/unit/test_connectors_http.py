@@ -1,6 +1,8 @@
 """The HTTP clients of connectors: retries, circuit breakers, cookies, redirects and limits."""
 
+import asyncio
 import gzip
+import socket
 
 import httpx
 import pytest
@@ -173,8 +175,39 @@ async def test_an_answer_that_is_too_long_once_decoded_is_refused(monkeypatch):
 )
 async def test_the_guarded_client_connects_to_no_private_address(url):
     clients = HttpClients(guard=public_only)
-    with pytest.raises((httpx.RequestError, BankUnavailable)):
+    with pytest.raises(BankUnavailable):
         await clients.guarded.get(url)
+    await clients.close()
+
+
+@pytest.mark.parametrize("before", [(), ("93.184.216.34",)], ids=["at once", "after the look-up"])
+async def test_a_name_with_a_private_address_is_like_a_host_that_does_not_answer(monkeypatch, before):
+    """Else whoever chose the name would learn which ports are open there."""
+    connections = []
+
+    async def accept(_reader, writer):
+        connections.append(1)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    async def getaddrinfo(_host, port, **_options):
+        address = addresses.pop(0) if len(addresses) > 1 else addresses[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address, port))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    clients = HttpClients(guard=public_only, attempts=1)
+    addresses = [*before, "127.0.0.1"]
+    with pytest.raises(BankUnavailable):
+        await clients.guarded.get(f"http://inside.example.com:{port}/")
+    assert before or connections == []
+    server.close()
+    await server.wait_closed()
+    addresses = [*before, "127.0.0.1"]
+    with pytest.raises(BankUnavailable):
+        await clients.guarded.get(f"http://inside.example.com:{port}/")
     await clients.close()
 
 

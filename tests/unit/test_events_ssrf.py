@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from httpx_secure import SSRFProtectionError
 
 from coatcheck.errors import InvalidRequest
 from coatcheck.events.ssrf import check_url, is_public, public_only, resolve
@@ -129,13 +130,11 @@ async def test_nothing_is_sent_if_a_name_resolves_to_a_private_address_at_the_co
     monkeypatch: pytest.MonkeyPatch, private_server: tuple[int, list[bytes]]
 ) -> None:
     port, received = private_server
-    resolve_to(monkeypatch, port, ["93.184.216.34"], ["127.0.0.1"])
-    await resolve(check_url("https://hooks.example.com/"))
     async with public_only(httpx.AsyncClient(trust_env=False)) as client:
-        with pytest.raises(httpx.RequestError):
-            await client.post("https://hooks.example.com/", content=b"payload")
-        with pytest.raises(httpx.RequestError):
-            await client.post(f"http://hooks.example.com:{port}/", content=b"payload")
+        for url in (f"https://hooks.example.com:{port}/", f"http://hooks.example.com:{port}/"):
+            resolve_to(monkeypatch, port, ["93.184.216.34"], ["127.0.0.1"])
+            with pytest.raises(SSRFProtectionError):
+                await client.post(url, content=b"payload")
     assert b"".join(received) == b""
     async with httpx.AsyncClient(trust_env=False) as unguarded:
         with pytest.raises(httpx.RemoteProtocolError):

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import stamina
+from httpx_secure import SSRFProtectionError
 
 from coatcheck.bounded_reading import read_up_to
 from coatcheck.errors import (
@@ -37,8 +38,9 @@ RETRIED_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Safe methods: a repetition changes nothing (RFC 9110 9.2.2)."""
 RETRIED_STATUSES = frozenset({502, 503, 504})
 """Statuses of a failure that is often temporary."""
-TRANSPORT_ERRORS = (httpx.TransportError, ssl.SSLError)
-"""With TLS 1.3 a host refuses a client certificate when the answer is read. httpx lets that error through as it is."""
+TRANSPORT_ERRORS = (httpx.TransportError, ssl.SSLError, SSRFProtectionError)
+"""With TLS 1.3 a host refuses a client certificate when the answer is read. httpx lets that error through as it is. The
+error of the guard is among them, so that nobody can tell a private address from a host that does not answer."""
 BREAK_AFTER = 5
 """After this number of consecutive failures, a host gets no request for `BREAK_FOR` seconds."""
 BREAK_FOR = 30.0
@@ -74,7 +76,7 @@ class HttpClients:
 
     @cached_property
     def guarded(self) -> httpx.AsyncClient:
-        """For addresses that an end user gave. It raises `httpx.RequestError` for an address that is not public."""
+        """For addresses that an end user gave. It raises `BankUnavailable` for an address that is not public."""
         client = self._open()
         return client if self._transport else self._guard(client)
 

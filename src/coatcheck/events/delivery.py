@@ -23,6 +23,7 @@ from importlib.metadata import version
 import httpx
 import psycopg
 import structlog
+from httpx_secure import SSRFProtectionError
 
 from coatcheck import metrics
 from coatcheck.bounded_reading import read_up_to
@@ -35,7 +36,7 @@ from coatcheck.events.claims import Attempt
 from coatcheck.events.endpoints import pause
 from coatcheck.events.receivers import forget_failures, record_failure
 from coatcheck.events.signing import signature_headers, signing_secret
-from coatcheck.events.ssrf import check_url, public_only, resolve
+from coatcheck.events.ssrf import PrivateAddress, check_url, public_only
 from coatcheck.vault.vault import Vault
 
 log = structlog.get_logger(__name__)
@@ -134,6 +135,11 @@ class Deliverer:
                 return NO_RECEIVER if headers is None else await self._post(attempt, attempt.url, headers)
         except InvalidRequest as refusal:
             return Answer(error=refusal.problem)
+        except PrivateAddress as refusal:
+            return Answer(error=str(refusal))
+        except SSRFProtectionError:
+            # As for a closed port: the owner of the name must not learn which ports of a private host are open.
+            return Answer(error=httpx.ConnectError.__name__)
         except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, OperatorError) as error:
             # An operator error, such as a secret that does not open, must count as an attempt, or it never ends.
             return Answer(error=type(error).__name__)
@@ -180,9 +186,7 @@ class Deliverer:
             httpx.HTTPError: there was no answer.
         """
         # At registration it was checked too. The setting, or what counts as public, can have changed since.
-        checked = check_url(url, allow_private=self._allow_private)
-        if not self._allow_private:
-            await resolve(checked)
+        check_url(url, allow_private=self._allow_private)
         # A proxy from the environment would resolve the host itself, and a redirect leads to another URL: both would
         # avoid the checks of the address.
         client = httpx.AsyncClient(

@@ -1,8 +1,8 @@
-"""Keeps webhooks from private addresses (ASVS 13.2.4). The URL comes from the client and is not trusted.
+"""Keeps requests to URLs that others chose from private addresses (ASVS 13.2.4): webhooks, and servers of end users.
 
-A URL with an address for a host is refused when it is registered, by `check_url`. At each delivery every address that
-the host resolves to must be public, and the connection goes to an address that was checked, because a name may
-resolve to a private address later.
+A webhook URL with an address for a host is refused when it is registered, by `check_url`. Before each request every
+address that the host resolves to must be public, and the connection goes to an address that was checked, because a name
+may resolve to a private address later.
 """
 
 import asyncio
@@ -15,6 +15,8 @@ from httpx_secure import httpx_ssrf_protection
 from coatcheck.errors import InvalidRequest
 
 PORTS = frozenset({443, 8443})
+LONGEST_LOOK_UP = 10
+"""Seconds."""
 LOCAL_NAMES = ("localhost", "localdomain", "local", "internal", "home.arpa")
 """Names below these are never on the internet (RFC 6761, 6762, 8375; ICANN: internal)."""
 NOT_ON_THE_INTERNET = "The webhook's host is not on the internet."
@@ -108,6 +110,10 @@ def _literal_address(host: str) -> IPv4Address | IPv6Address | None:
         return None
 
 
+class PrivateAddress(httpx.ConnectError):
+    """The host is unknown, or one of its addresses is not public. No connection was made."""
+
+
 async def resolve(url: httpx.URL) -> None:
     """Looks the host up and checks its addresses, before any connection is made.
 
@@ -125,5 +131,22 @@ async def resolve(url: httpx.URL) -> None:
 
 
 def public_only(client: httpx.AsyncClient) -> httpx.AsyncClient:
-    """The client, made to connect to checked addresses only, because a second look-up may answer differently."""
+    """The client, made to connect to public addresses only.
+
+    A request to another address raises `PrivateAddress` before any connection. If a second look-up of the name answers
+    differently, a connection is opened and `SSRFProtectionError` is raised before anything is sent.
+    """
+    # Of a name, the guard checks the address that it has connected to. Whoever chose the name could tell from the
+    # failure whether a port of a private host is open.
+    client.event_hooks["request"].append(_refuse_private)
     return httpx_ssrf_protection(client, custom_validator=lambda _host, address, _port: is_public(address))
+
+
+async def _refuse_private(request: httpx.Request) -> None:
+    try:
+        async with asyncio.timeout(LONGEST_LOOK_UP):
+            await resolve(request.url)
+    except TimeoutError:
+        raise httpx.ConnectTimeout("The look-up took too long.", request=request) from None
+    except InvalidRequest as refusal:
+        raise PrivateAddress(refusal.problem, request=request) from None
