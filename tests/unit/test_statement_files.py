@@ -276,6 +276,17 @@ def test_statements_of_one_account_are_one_account_with_the_newest_balance() -> 
     assert account.closing == FileBalance(Decimal(25), date(2026, 11, 30))
 
 
+def test_a_statement_that_a_file_has_twice_is_read_once() -> None:
+    account = read(MT940 + MT940)
+    assert len(account.transactions) == 2
+    assert account.difference == 0
+
+
+def test_two_equal_statements_that_leave_the_balance_as_it_was_are_two() -> None:
+    unchanged = MT940.replace(b"DR50,00", b"DR12,50").replace(b"EUR62,50", b"EUR100,00")
+    assert len(read(unchanged + unchanged).transactions) == 4
+
+
 def test_the_balance_of_several_pages_of_one_day_is_that_of_the_last() -> None:
     first = MT940.replace(b":62F:C261031EUR62,50", b":62M:C261031EUR62,50")
     second = MT940.replace(b":60F:C261001EUR100,00", b":60M:C261031EUR62,50").replace(
@@ -302,9 +313,56 @@ def test_a_balance_of_mt940_without_a_currency_has_that_of_the_other(balance: by
     assert not statement.warnings
 
 
+def test_an_amount_of_mt940_with_many_zeros_before_it_is_read_whole() -> None:
+    padded = MT940.replace(b"EUR62,50", b"EUR" + b"0" * 14 + b"62,50").replace(
+        b"CR12,50", b"CR" + b"0" * 13 + b"12,50"
+    )
+    assert read(padded) == read(MT940)
+
+
 def test_transactions_that_do_not_add_up_to_the_balances_are_reported() -> None:
     statement = read_statement_file(MT940.replace(b"R12,50", b"R12,51")).statement
     assert any("do not add up" in each for each in statement.warnings)
+
+
+@pytest.mark.parametrize(
+    ("offset", "expected"),
+    [
+        ("-5:EST", "-05:00"),
+        ("5.5:IST", "+05:30"),
+        ("+5.50:IST", "+05:30"),
+        ("5.30:IST", "+05:30"),
+        ("-3.5", "-03:30"),
+        ("5.75", "+05:45"),
+        ("12.75", "+12:45"),
+        ("5.45", "+05:45"),
+        ("0", "+00:00"),
+    ],
+)
+def test_the_offset_of_an_ofx_time_is_in_hours_with_a_fraction(offset: str, expected: str) -> None:
+    data = OFX.replace(b"20261003120000.000[-5:EST]", f"20261003120000.000[{offset}]".encode())
+    (first, *_) = read(data).transactions
+    assert first.posted_at is not None
+    assert first.posted_at.isoformat() == f"2026-10-03T12:00:00{expected}"
+
+
+@pytest.mark.parametrize(
+    ("header", "encoding", "text"),
+    [
+        (b"CHARSET:1251", "cp1251", "Магазин"),
+        (b"CHARSET:1250", "cp1250", "Żółć"),
+        (b"CHARSET:ISO-8859-7", "iso-8859-7", "Καφές"),
+        (b"CHARSET:NONE\nX:ENCODING:SHIFT_JIS", "shift_jis", "三菱"),
+        (b"CHARSET:1252", "utf-8", "Café"),
+        (b"CHARSET:ISO-8859-99", "cp1252", "Café"),
+        (b"CHARSET:NONE", "cp1252", "Café"),
+    ],
+)
+def test_the_character_set_that_an_ofx_file_names_is_used_if_it_is_not_in_utf_8(
+    header: bytes, encoding: str, text: str
+) -> None:
+    data = OFX.replace(b"CHARSET:1252", header).replace(b"PAYROLL", text.encode(encoding))
+    assert text in [each.description for each in read(data).transactions]
 
 
 def transaction(day: int, amount: int, text: str, bank_id: str | None) -> FileTransaction:

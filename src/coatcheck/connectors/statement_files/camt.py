@@ -134,6 +134,8 @@ def _amount(element: Element) -> Decimal:
     """The signed amount of an entry or a balance."""
     amount = _required(element, "Amt")
     direction = _required(element, "CdtDbtInd")
+    if "," in amount.text:  # a decimal of XML Schema has no mark but the point
+        raise amount.refused("An amount cannot be read: it has a comma.")
     try:
         unsigned = values.amount(amount.text, ".")
     except ValueError as error:

@@ -1,6 +1,7 @@
 """The text of a file whose character set is not known. Banks name it wrongly, or not at all."""
 
 import re
+from collections.abc import Sequence
 
 from coatcheck.errors import UnreadableFile
 
@@ -20,12 +21,21 @@ CONTROLS = frozenset(map(chr, range(32))) - set("\t\n\r\x0c\x1a")
 # Five bytes are undefined in Windows-1252: a file that has one of them is read by the next guess.
 GUESSES = (("cp1252", "Windows-1252"), ("cp852", "DOS code page 852"))
 """The character sets of files that are not in UTF-8; the last has every byte."""
+HEAD = 4096
+"""The bytes in which a file names its character set."""
+NAMED = re.compile(
+    rb"""(?:CHARSET:|ENCODING[:=])["' ]*(?:(?:windows-|cp)?(125[0-8]|874|932|936|949|950)|"""
+    rb"(iso-8859-[0-9]{1,2}|koi8-[ru]|shift_jis|euc-(?:jp|kr)|big5|gbk|gb2312|gb18030))\b",
+    re.IGNORECASE,
+)
+"""The name of a character set in the header of OFX 1 or in an XML declaration."""
 
 
 def text_of(data: bytes) -> tuple[str, str | None]:
     """The text, and a warning if the character set was guessed.
 
-    UTF-8 or UTF-16 by the mark at its beginning, else UTF-8 if it is valid, else the first guess that is.
+    UTF-8 or UTF-16 by the mark at its beginning, else UTF-8 if it is valid, else what the file names, else the first
+    guess that is.
 
     Raises:
         UnreadableFile: it is not text, or in another character set.
@@ -35,14 +45,22 @@ def text_of(data: bytes) -> tuple[str, str | None]:
     for mark, encoding in BYTE_ORDER_MARKS:
         if data.startswith(mark):
             return _checked(_decoded(data[len(mark) :], encoding)), None
-    for encoding, name in (("utf-8", None), *GUESSES):
+    for encoding, name in (("utf-8", None), *_named(data), *GUESSES):
         try:
             text = data.decode(encoding)
-        except UnicodeDecodeError:
+        except (UnicodeDecodeError, LookupError):
             continue
         guessed = f"The file is not in UTF-8. It was read as {name}: check its accented letters."
         return _checked(text), guessed if name else None
     raise AssertionError("the last guess has every byte")
+
+
+def _named(data: bytes) -> Sequence[tuple[str, str]]:
+    found = NAMED.search(data[:HEAD])
+    if found is None:
+        return ()
+    name = f"Windows-{found[1].decode()}" if found[1] else found[2].decode().upper()
+    return ((name.replace("Windows-", "cp"), name),)
 
 
 EXPORTS = "OFX, QFX, CAMT.053, MT940, BAI2 or CSV"

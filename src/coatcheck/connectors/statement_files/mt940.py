@@ -39,6 +39,14 @@ FORMS = (mt940.tags.Statement(), mt940.tags.StatementASNB(), mt940.tags.Statemen
 """The forms of `:61:`: that of SWIFT, and those of banks with longer references."""
 BALANCE = re.compile(r"^(:6[0-5][FM]?:[CD]\d{6})([A-Z]{3})?(?=\d)", re.ASCII | re.MULTILINE)
 """A balance up to its currency, which some files leave out."""
+AMOUNT = re.compile(
+    r"^(:6(?:[0-5][FM]?:[CD]\d{6}[A-Z]{3}|1:\d{6}(?:\d{4}|\s{4})?[A-Z]?[CD][A-Z]?[\n ]?))([\d,]+)",
+    re.ASCII | re.MULTILINE,
+)
+"""A balance or a transaction up to its amount, and the amount."""
+LEADING_ZEROS = re.compile(r"^0+(?=\d)", re.ASCII)
+MARK = re.compile(r"[.']|[ ]\d", re.ASCII)
+MAX_AMOUNT = 15  # characters
 OPENING = ("final_opening_balance", "intermediate_opening_balance", "opening_balance")
 CLOSING = ("final_closing_balance", "intermediate_closing_balance", "closing_balance")
 
@@ -115,10 +123,11 @@ def _account(message: _Message) -> FileAccount:
 
 def _parse(message: _Message) -> Transactions:
     """The message as the library reads it, with the first form of `:61:` that fits."""
+    text = _with_whole_amounts(message)
     unread: list[RuntimeError] = []
     for form in FORMS:
         try:
-            return _parse_as(message, form)
+            return _parse_as(message, text, form)
         except RuntimeError as error:
             unread.append(error)
             # Only another form of `:61:` can help. An error in any other field is the same with every form.
@@ -132,11 +141,30 @@ def _parse(message: _Message) -> Transactions:
     )
 
 
-def _parse_as(message: _Message, form: mt940.tags.Statement) -> Transactions:
+def _with_whole_amounts(message: _Message) -> str:
+    """The text as the library reads it whole: of `1.500,00` it would read 1, and of many zeros the first sixteen.
+
+    Raises:
+        UnreadableFile: an amount has another mark than the comma before its decimals, or too many digits.
+    """
+    text = _with_currencies(message.text)
+
+    def whole(match: re.Match[str]) -> str:
+        amount = LEADING_ZEROS.sub("", match[2])
+        if len(amount) > MAX_AMOUNT or amount.count(",") > 1 or MARK.match(text, match.end()):
+            line = message.line + text.count("\n", 0, match.start())
+            problem = "An amount cannot be read: its decimals are after a comma, and it has no other mark."
+            raise UnreadableFile(problem, line=line, element=match[1][: match[1].index(":", 1) + 1])
+        return f"{match[1]}{amount}"
+
+    return AMOUNT.sub(whole, text)
+
+
+def _parse_as(message: _Message, text: str, form: mt940.tags.Statement) -> Transactions:
     # Not mt940.parse(): given text that names a file of this machine, it reads that file.
     transactions = Transactions(tags={form.id: form}, options=mt940.Options.all())
     try:
-        transactions.parse(_with_currencies(message.text))
+        transactions.parse(text)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
         raise UnreadableFile(
             "A date or an amount of the message cannot be read.", line=message.line

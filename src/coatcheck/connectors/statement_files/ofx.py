@@ -243,12 +243,19 @@ def _instant(text: str) -> datetime | None:
     match = DATE_TIME.match(text)
     if match is None:
         return None
-    hours, minutes = int(match[3]), int(match[4] or 0)
-    offset = timedelta(hours=hours, minutes=-minutes if match[3].startswith("-") else minutes)
+    minutes = _minutes(match[4] or "")
+    offset = timedelta(hours=int(match[3]), minutes=-minutes if match[3].startswith("-") else minutes)
     try:
         return datetime.strptime(match[1] + match[2], "%Y%m%d%H%M%S").replace(tzinfo=timezone(offset))
     except ValueError:
         return None
+
+
+def _minutes(fraction: str) -> int:
+    """Minutes of the fraction of an hour: `5` and `50` are half of one (OFX 2.3, 3.2.8.2). Some banks write minutes."""
+    if len(fraction) == 1 or fraction in {"25", "50", "75"}:
+        return int(fraction.ljust(2, "0")) * 60 // 100
+    return int(fraction or 0)
 
 
 def _needed(element: Element, name: str) -> Element:

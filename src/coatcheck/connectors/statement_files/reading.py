@@ -11,7 +11,7 @@ from coatcheck.connectors.statement_files.bai2 import read_bai2
 from coatcheck.connectors.statement_files.camt import read_camt
 from coatcheck.connectors.statement_files.csv_mapping import CsvMapping
 from coatcheck.connectors.statement_files.csv_table import header_of, read_csv
-from coatcheck.connectors.statement_files.encoding import text_of
+from coatcheck.connectors.statement_files.encoding import EXPORTS, text_of
 from coatcheck.connectors.statement_files.mt940 import read_mt940
 from coatcheck.connectors.statement_files.ofx import read_ofx
 from coatcheck.connectors.statement_files.statement import (
@@ -31,6 +31,7 @@ XML_HEAD = re.compile(rb"^\s*(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*<\s*[?!\w]")
 OFX_HEAD = re.compile(r"<OFX>|OFXHEADER", re.IGNORECASE)
 MT940_HEAD = re.compile(r"^(?::20:|\{1:F)", re.MULTILINE)
 BAI2_HEAD = re.compile(r"\A\s*01,")
+QIF_HEAD = re.compile(r"\A\s*!(?:Type|Account|Option|Clear)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def read_statement_file(data: bytes, mapping: CsvMapping | None = None) -> ReadF
         statement = read_mt940(text)
     elif BAI2_HEAD.search(head):
         statement = read_bai2(text)
+    elif QIF_HEAD.search(head):
+        raise UnreadableFile(f"The file is QIF. Export the statement as {EXPORTS} instead.", line=1)
     else:
         # The last: nearly any text is a table of some kind.
         statement, used = read_csv(text, mapping)
@@ -82,7 +85,7 @@ def csv_header(data: bytes) -> Sequence[str]:
         if data.strip() and not _is_camt(data):
             # The whole file: a part of it can end within a character or a quoted cell.
             text, _ = text_of(data)
-            if not any(mark.search(text[:HEAD]) for mark in (OFX_HEAD, MT940_HEAD, BAI2_HEAD)):
+            if not any(mark.search(text[:HEAD]) for mark in (OFX_HEAD, MT940_HEAD, BAI2_HEAD, QIF_HEAD)):
                 return header_of(text)
     return ()
 
@@ -119,7 +122,20 @@ def _merged(accounts: Sequence[FileAccount]) -> Iterator[FileAccount]:
     for each in accounts:
         by_key.setdefault(each.identity, []).append(each)
     for statements in by_key.values():
-        yield statements[0] if len(statements) == 1 else _one(statements)
+        once = _without_copies(statements)
+        yield once[0] if len(once) == 1 else _one(once)
+
+
+def _without_copies(statements: Sequence[FileAccount]) -> Sequence[FileAccount]:
+    """The statements without copies of one. A balance that a statement changes is not what it was before."""
+    found: list[FileAccount] = []
+    for each in statements:
+        is_copy = (
+            each.opening and each.closing and each.opening.amount != each.closing.amount and each in found
+        )
+        if not is_copy:
+            found.append(each)
+    return found
 
 
 def _one(statements: Sequence[FileAccount]) -> FileAccount:
