@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from coatcheck.cli.exit_codes import ExitCode
+from coatcheck.events.claims import PER_OWNER
 from tests.member_setup import PATIENCE
 
 IDLE_MEGABYTES = 120
@@ -58,6 +59,23 @@ def test_serve_answers_and_stops_at_once_when_idle(own_url, master_key, number):
             assert client.get("/users").status_code == 401
             # The client's idle connection does not delay the stop.
             assert_stops(running, number)
+
+
+def test_a_process_has_threads_for_more_look_ups_than_one_receiver_can_hold_up():
+    script = """
+import asyncio, os
+from coatcheck.cli import runtime
+
+async def threads():
+    await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+    return len(os.listdir("/proc/self/task"))
+
+print(runtime.run(threads()))
+"""
+    environment = {name: value for name, value in os.environ.items() if name != "UV_THREADPOOL_SIZE"}
+    found = subprocess.check_output([sys.executable, "-c", script], text=True, env=environment)
+    # libuv gives half of its threads to look-ups.
+    assert int(found) // 2 > PER_OWNER
 
 
 def test_an_idle_server_uses_less_than_120_mb(own_url, master_key):

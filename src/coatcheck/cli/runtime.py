@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -29,6 +30,10 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT = 5
 """Seconds."""
+LOOK_UPS = 64
+"""How many host names a process looks up at the same time. One whose name server does not answer waits for 10 seconds
+or longer, and whoever has a webhook chooses the name: with libuv's two, the first two held up every other connection,
+those to the database too. More than one client or processor can have under way at once."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """SIGHUP is sent when the terminal is closed."""
 
@@ -40,6 +45,8 @@ def run(main: Coroutine[Any, Any, T]) -> T:
         DatabaseRefused: the database refused a statement.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # libuv gives half of its threads to look-ups. It reads the variable at the first one.
+    os.environ.setdefault("UV_THREADPOOL_SIZE", str(2 * LOOK_UPS))
     lazy_imports.load()
     if not structlog.is_configured():
         logs.configure("WARNING", "console")
