@@ -241,6 +241,7 @@ EXAMPLES: dict[str, list[Example]] = {
     "requestAccountNumber": [Example()],
     "getAccountOwnerInfo": [Example()],
     "readAccountOwners": [Example()],
+    "readAccountOwner": [Example()],
     "readAccountBalance": [Example()],
     "checkRealTimeAccountBalance": [Example()],
     # Codes and tokens.

@@ -31,6 +31,7 @@ SAME_ANSWER = {
     "mergeAccounts": ("GET", "/users/{}/accounts/{}"),
     "readTransactionByAccount": ("GET", "/users/{}/transactions/{}"),
     "readAccountOwners": ("GET", "/account/transactions"),
+    "readAccountOwner": ("GET", "/account/transactions"),
 }
 """Operations that the SDK does not have, and an operation of the SDK with the same answer."""
 

@@ -23,7 +23,7 @@ from tests.http.owned_objects import routes_of, send
 
 ROUTES = routes_of(Caller.TOKEN)
 READS = [route for route in ROUTES if route.method == "GET"]
-PROTECTED = {"requestAccountNumber", "readAccountOwners"}
+PROTECTED = {"requestAccountNumber", "readAccountOwners", "readAccountOwner"}
 """Reads that a token without `read-protected` is refused."""
 
 each_version = pytest.mark.parametrize("version", Version)

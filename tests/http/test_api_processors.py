@@ -268,7 +268,7 @@ async def test_a_token_without_read_protected_reads_balances_but_neither_numbers
     setup: Setup,
 ) -> None:
     token = await setup.token(reads_protected=False)
-    for path in ("/account/account_numbers", "/account/account_owners"):
+    for path in ("/account/account_numbers", "/account/account_owners", "/account/account_owner"):
         answer = await setup.read(path, token)
         assert error_of(answer) == (403, "insufficient_scope")
         assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
@@ -304,6 +304,7 @@ async def test_only_a_processor_with_owners_at_transactions_gets_owners_at_that_
     assert "transactions" in (await setup.read("/account/transactions", token)).json()
     at_owners = (await setup.read("/account/account_owners", token)).json()
     assert at_owners["account_owners"][0]["owner_name"] == "Ada Example"
+    assert (await setup.read("/account/account_owner", token)).json() == at_owners
     unprotected = await setup.token(with_owners, reads_protected=False)
     assert error_of(await setup.read("/account/transactions", unprotected)) == (403, "insufficient_scope")
 

@@ -26,7 +26,7 @@ from tests.http.mx_spec import needs_specs, validate
 from tests.http.our_document import answer_schema, problems
 from tests.http.owned_objects import ROUTES, AnyRoute, is_in_spec, versions_of
 
-VALIDATED_AS = {"readAccountOwners": "getAccountOwnerInfo"}
+VALIDATED_AS = {"readAccountOwners": "getAccountOwnerInfo", "readAccountOwner": "getAccountOwnerInfo"}
 """Operations of no spec, and an operation with the same answer."""
 EXCHANGES = {
     "exchangeCode": {"access_token", "expires_at", "scope", "token_type"},

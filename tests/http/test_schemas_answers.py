@@ -44,6 +44,7 @@ def serializers() -> Iterator[Serializer]:
 SERIALIZERS = tuple(serializers())
 VALIDATED_AS = {
     "readAccountOwners": "getAccountOwnerInfo",
+    "readAccountOwner": "getAccountOwnerInfo",
     "getAccountOwnerInfo": "listTransactionsByAccount",
 }
 """MX's specs declare account owners at the path of a processor's transactions."""
