@@ -122,6 +122,9 @@ def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alon
         ({"iat": "now"}, "iat is not a number"),
         ({"iat": True}, "iat is not a number"),
         ({"iat": None}, "iat is not a number"),
+        ({"exp": int(NOW.timestamp()) - 10}, "exp is in the past"),
+        ({"exp": None, "nbf": int(NOW.timestamp()) + 61}, "nbf is in the future"),
+        ({"exp": "never"}, "exp is not a number"),
         ({"ath": None}, "ath is not the hash of the token"),
         ({"ath": base64url_sha256(b"cct_other")}, "ath is not the hash of the token"),
         ({"ath": 1}, "ath is not the hash of the token"),
@@ -139,6 +142,10 @@ def test_a_proof_that_fails_one_check_is_refused_with_its_reason(
 @pytest.mark.parametrize("seconds", [-60, 0, 10, 60])
 def test_a_proof_is_accepted_within_a_minute_of_the_servers_clock(seconds: int) -> None:
     assert verify(proof(iat=int(NOW.timestamp()) + seconds)) == EC.thumbprint()
+
+
+def test_a_proof_may_say_how_long_it_is_valid() -> None:
+    assert verify(proof(exp=int(NOW.timestamp()) - 9, nbf=int(NOW.timestamp()) + 60)) == EC.thumbprint()
 
 
 @pytest.mark.parametrize(

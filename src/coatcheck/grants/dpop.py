@@ -14,6 +14,7 @@ from coatcheck.crypto import base64url_sha256
 from coatcheck.grants.jwt_verification import (
     InvalidJwt,
     read_public_key,
+    require_current,
     require_recent,
     text_claim,
     time_claim,
@@ -65,6 +66,8 @@ def verify_proof(
     if access_token is not None and claims.get("ath") != base64url_sha256(access_token.encode()):
         raise InvalidJwt("ath is not the hash of the token")
     require_recent(claims, now)
+    # RFC 9449 asks for neither claim. A proof that has one must not be accepted outside of its time.
+    require_current(claims, now)
     nonce = claims.get("nonce")
     return DPoPProof(
         key_thumbprint=key.thumbprint,

@@ -156,3 +156,13 @@ def require_recent(claims: Claims, now: datetime) -> None:
     age = now.timestamp() - time_claim(claims, "iat")
     if not -MAX_AHEAD.total_seconds() <= age <= MAX_AGE.total_seconds():
         raise InvalidJwt("iat is too old or in the future")
+
+
+def require_current(claims: Claims, now: datetime) -> None:
+    """Raises InvalidJwt if there is an `exp` in the past, or an `nbf` in the future (RFC 7519 4.1.4, 4.1.5)."""
+    seconds = now.timestamp()
+    # `not <` instead of `>=`: a comparison with NaN is false.
+    if "exp" in claims and not seconds - LENIENCY.total_seconds() < time_claim(claims, "exp"):
+        raise InvalidJwt("exp is in the past")
+    if "nbf" in claims and not time_claim(claims, "nbf") <= seconds + MAX_AHEAD.total_seconds():
+        raise InvalidJwt("nbf is in the future")
