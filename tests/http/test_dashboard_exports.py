@@ -136,13 +136,20 @@ async def test_a_long_list_is_exported_whole(
                WHERE d.client_guid = %(client)s AND d.token_guid IS NOT NULL""",
             {"client": client.guid, "many": MANY},
         )
-    for path, name in (("/users", "guid"), ("/grants", "guid"), ("/reads", "")):
+        await connection.execute(
+            """INSERT INTO audit_event (at, guid, client_guid, actor, action, subject)
+               SELECT now(), gen_random_uuid(), %(client)s, 'PPR-1', 'account.read', ''
+               FROM generate_series(1, %(many)s)""",
+            {"client": client.guid, "many": MANY},
+        )
+    lists = {"/users": "guid", "/grants": "guid", "/reads": "", "/audit?action=account.read": "guid"}
+    for path, name in lists.items():
         found = await rows(window, path)
         assert len(found) == MANY, path
         assert not name or len({each[name] for each in found}) == MANY, path
     assert [each["records"] for each in await exports(services, client) if "records" in each] == [
         str(MANY)
-    ] * 3
+    ] * len(lists)
 
 
 async def test_grants_and_their_reads_are_exported_by_the_filters_of_the_list(

@@ -170,7 +170,7 @@ def test_a_validation_error_never_quotes_a_value(body: bytes) -> None:
         b'{"a":"\\ud800"}',
         b'{"a":"\\udc00\\ud800"}',
     ],
-    ids=lambda body: repr(body[:20]) if isinstance(body, bytes) else None,
+    ids=lambda body: repr(body[:20]).replace("\\", "") if isinstance(body, bytes) else None,
 )
 def test_malformed_bodies_are_refused(body: bytes, schema: type[Any]) -> None:
     assert refusal(body, schema)

@@ -221,8 +221,9 @@ async def test_nothing_to_export_is_an_error_that_says_so(services: Services) ->
     await fill(services, 3)
     await sealer_of(services).seal()
     async with services.db.transaction() as connection:
-        with pytest.raises(NotFound):
-            [line async for line in export_client(connection, keys, "CLT-1", since=4)]
+        for since in (0, 4):
+            with pytest.raises(NotFound):
+                [line async for line in export_client(connection, keys, "CLT-1", since=since)]
 
 
 def test_the_example_of_the_document_is_accepted_and_refused_with_any_change(

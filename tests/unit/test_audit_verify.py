@@ -105,6 +105,14 @@ async def test_an_entry_that_was_changed_is_named(log: Log, change: str) -> None
     assert result.problems == [f"The entry {log.guids[VICTIM]} was changed after it was sealed."]
 
 
+async def test_the_progress_is_the_number_of_entries_that_were_verified_and_of_all(log: Log) -> None:
+    reported: list[tuple[int, int]] = []
+    async with log.services.db.transaction() as connection:
+        keys = await log_keys(connection)
+        await verify(connection, keys, progress=lambda done, total: reported.append((done, total)))
+    assert reported == [(done, COUNT) for done in range(5_000, COUNT + 1, 5_000)]
+
+
 async def test_an_entry_that_was_given_another_guid_is_named_by_it(log: Log) -> None:
     result = await after(log, f"UPDATE audit_event SET guid = '{OTHER_GUID}' WHERE number = {VICTIM}")
     assert result.problems == [f"The entry AUD-{OTHER_GUID} was changed after it was sealed."]
