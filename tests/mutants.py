@@ -2,7 +2,7 @@
 
 python -m tests.mutants                                     # every package: what no earlier run has tried
 python -m tests.mutants grants                              # this package
-python -m tests.mutants grants --survivors                  # the changes that survived, again
+python -m tests.mutants grants --survivors                  # the changes that survived, each in a process of its own
 python -m tests.mutants grants 'coatcheck.grants.scope.*'   # these, again
 python -m tests.mutants grants --sample 200                 # 200 of them, by chance; --seed 2 draws others
 python -m tests.mutants grants --survivors --seconds 300    # with more of the tests that reach each
@@ -14,6 +14,9 @@ selection of tests for a directory, and forgets its results when the selection c
 This module is a pytest plugin too. mutmut passes every test that reaches a change, sorted by duration: thousands for
 what each request calls, and a database is created whenever the file changes. The plugin selects the closest ones, file
 by file.
+
+mutmut switches a change on in a copy of a process that has run the tests. What a module computed when it was imported,
+or keeps in a cache, is not computed again there. So `--survivors` starts a process for each change.
 """
 
 import argparse
@@ -26,8 +29,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from itertools import chain
 from pathlib import Path
 
@@ -38,7 +42,8 @@ from tests.databases import postgres
 
 ROOT = Path(__file__).parent.parent
 DIRECTORY = ROOT / "mutants"
-MUTMUT = Path(sys.executable).parent / "mutmut"
+ALONE = "alone.json"
+MUTMUT = str(Path(sys.executable).parent / "mutmut")
 SECONDS_PER_TEST = 60
 """A test that takes longer hangs."""
 SECONDS_PER_CHANGE = 20
@@ -53,6 +58,8 @@ class Package:
     """The files that are changed, as globs below `src/coatcheck`."""
     tests: str
     """The files of `tests/unit` and `tests/http` whose tests count, without their prefix `test_`."""
+    importing: str = ""
+    """Files whose tests look at what was computed when they were imported."""
 
 
 PACKAGES = {
@@ -84,6 +91,7 @@ PACKAGES = {
         "dashboard_overview every_answer events management* oauth_return oauth_sender_constraints oauth_server openapi "
         "portal rate_limits readiness redirect_urls request_bodies schemas_* statement_files throttling text "
         "widget_languages widget_page widget_session widget_statement_files",
+        importing="tests/http/test_openapi.py",
     ),
 }
 
@@ -123,7 +131,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("mutants")
     change = os.environ.get("MUTANT_UNDER_TEST", "not mutmut")
     if "__mutmut_" in change:
-        config.args = Statistics.load().tests_of(change.rpartition("__mutmut_")[0])
+        importing = os.environ.get("IMPORTING", "").split()
+        config.args = importing + Statistics.load().tests_of(change.rpartition("__mutmut_")[0])
     elif not change:
         statistics = Statistics.load()
         config.args = sorted({test for each in statistics.tests for test in statistics.tests_of(each)})
@@ -172,7 +181,7 @@ class Statistics:
         module, left = module_of(function), float(os.environ["SECONDS_PER_CHANGE"])
         # Those that fail early reach few functions, those that use the result reach many of the module.
         # pytest escapes the backslash of an id again whenever it collects in the same process, and finds no such test.
-        found = [test for test in self.tests[function] if "\\" not in test]
+        found = [test for test in self._reaching(function) if "\\" not in test]
         narrow = sorted(found, key=lambda test: (self.reach[test], self.durations[test], test))
         deep = sorted(narrow, key=lambda test: -self.in_module[module, test])
         files: dict[str, list[str]] = {}
@@ -182,6 +191,11 @@ class Statistics:
             if left > 0 or not files:
                 files.setdefault(file, []).append(test)
         return [test for tests in files.values() for test in tests]
+
+    def _reaching(self, function: str) -> list[str]:
+        """The tests that reach the function, or its module if it runs only when the module is imported."""
+        module = module_of(function)
+        return self.tests.get(function) or [test for each, test in self.in_module if each == module]
 
 
 def module_of(function: str) -> str:
@@ -214,11 +228,44 @@ def prepared(name: str) -> Path:
 
 def results(directory: Path) -> Iterator[tuple[str, str]]:
     """The name and the result of each change: 'killed', 'survived', 'timeout', 'no tests' or 'not checked'."""
+    alone = results_alone(directory)
     command = [MUTMUT, "results", "--all", "true"]
     answer = subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True)
     for line in answer.stdout.splitlines():
         name, _, result = line.strip().rpartition(": ")
-        yield name, result
+        yield name, alone.get(name, result)
+
+
+def results_alone(directory: Path) -> dict[str, str]:
+    """The results of the changes that were tried in a process of their own."""
+    file = directory / ALONE
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def run_alone(directory: Path, environment: dict[str, str], change: str) -> tuple[str, str]:
+    """Runs the tests of a change in a process of their own, and returns the change with its result."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-x", "-q", *ARGUMENTS],
+        cwd=directory / "mutants",
+        env={
+            **environment,
+            "MUTANT_UNDER_TEST": change,
+            "IMPORTING": PACKAGES[directory.name].importing,
+            "PYTHONPATH": "src",
+        },
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    result = {0: "survived", int(pytest.ExitCode.NO_TESTS_COLLECTED): "no tests"}
+    return change, result.get(done.returncode, "timeout" if done.returncode < 0 else "killed")
+
+
+def run_each_alone(directory: Path, environment: dict[str, str], changes: list[str], processes: int) -> None:
+    with ThreadPoolExecutor(processes) as pool:
+        for change, result in pool.map(partial(run_alone, directory, environment), changes):
+            print(f"{result}: {change}", flush=True)
+            (directory / ALONE).write_text(json.dumps({**results_alone(directory), change: result}))
 
 
 def summary(found: Iterable[str]) -> str:
@@ -243,9 +290,9 @@ def selected(directory: Path, options: argparse.Namespace) -> list[str] | None:
     """The names or patterns of the changes to try, [] for all that no run has tried, and None for no change."""
     if not options.survivors and not options.sample:
         return list(options.changes)
-    subprocess.run([sys.executable, "-c", GENERATE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
     if options.survivors:
         return survivors(results(directory)) or None
+    subprocess.run([sys.executable, "-c", GENERATE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
     drawn = sample(results(directory), options)
     return [name for name, result in drawn.items() if result == "not checked"] or None
 
@@ -257,6 +304,9 @@ def run(name: str, options: argparse.Namespace) -> int:
     command = [MUTMUT, "run", "--max-children", str(options.processes), *changes]
     with postgres() as url:
         environment = {**os.environ, "TEST_SERVER_URL": url, "SECONDS_PER_CHANGE": str(options.seconds)}
+        if options.survivors:
+            run_each_alone(directory, environment, changes, options.processes)
+            return 0
         code = subprocess.run(command, cwd=directory, env=environment, check=False).returncode
     if code < 0:
         print(f"mutmut was ended by {signal.Signals(-code).name}. Run it again: it continues.")
@@ -270,7 +320,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("package", nargs="?", default="all", choices=[*PACKAGES, "all", "results"])
     parser.add_argument("changes", nargs="*", help="names of changes, with * for any characters")
-    parser.add_argument("--survivors", action="store_true")
+    parser.add_argument("--survivors", action="store_true", help="again, each in a process of its own")
     parser.add_argument("--sample", type=int, help="the number of changes to draw from those of each package")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=SECONDS_PER_CHANGE, help="of tests for each change")
