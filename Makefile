@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls lock words secrets clean
+.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls excerpt lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -108,6 +108,9 @@ events: .venv/ready ## write docs/reference/events.md again
 
 controls: .venv/ready ## write the table of the sandbox bank's controls in docs/ again
 	$(BIN)/python -m tests.control_table
+
+excerpt: .venv/ready ## write the excerpt of the OpenAPI document that a test compares again
+	$(BIN)/python -m tests.http.openapi_excerpt
 
 lock: .venv/ready ## pin the dependencies of pyproject.toml again; RUN=--upgrade takes newer versions
 	$(LOCK) pyproject.toml --extra dev --output-file requirements/dev.txt

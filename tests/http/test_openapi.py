@@ -18,6 +18,7 @@ from coatcheck.api.versions import VENDOR, Version
 from coatcheck.http.docs_page import STYLE, docs_page
 from coatcheck.http.encoding import PLAIN_JSON, encode
 from coatcheck.http.envelope import INTERNAL_TYPE, TYPES
+from tests.http import openapi_excerpt
 from tests.http.our_document import DOCUMENT, GROUPS, RAW, SCHEMAS, answer_schema, problems, resolved
 from tests.http.owned_objects import versions_of
 from tests.http.test_schemas_answers import Serializer, each_serializer, each_version
@@ -273,6 +274,11 @@ def test_schema_names_are_unique_titles() -> None:
     titles = [schema["title"] for schema in SCHEMAS.values() if "title" in schema]
     assert len(titles) == len(set(titles))
     assert not [name for name in SCHEMAS if "." in name]
+
+
+def test_an_excerpt_of_the_document_and_its_page_are_as_a_person_read_them() -> None:
+    """`make excerpt` writes them again after a change: read the difference."""
+    assert openapi_excerpt.generated() == openapi_excerpt.written()
 
 
 class Reader(HTMLParser):
