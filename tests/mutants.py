@@ -6,6 +6,7 @@ python -m tests.mutants grants --survivors                  # the changes that s
 python -m tests.mutants grants 'coatcheck.grants.scope.*'   # these, again
 python -m tests.mutants grants --sample 200                 # 200 of them, by chance; --seed 2 draws others
 python -m tests.mutants grants --survivors --seconds 300    # with more of the tests that reach each
+python -m tests.mutants grants --survivors --tests 'FILE FILE'   # with these tests
 python -m tests.mutants results                             # numbers only
 
 Each package has a directory of its own in `mutants/`, with its configuration and its results: mutmut runs one
@@ -16,7 +17,8 @@ what each request calls, and a database is created whenever the file changes. Th
 by file.
 
 mutmut switches a change on in a copy of a process that has run the tests. What a module computed when it was imported,
-or keeps in a cache, is not computed again there. So `--survivors` starts a process for each change.
+or keeps in a cache, is not computed again there. So `--survivors` starts a process for each change. Of a function that
+thousands of tests reach, the selection can miss the one that is about the changed line: `--tests` names its file.
 """
 
 import argparse
@@ -31,6 +33,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -58,8 +61,6 @@ class Package:
     """The files that are changed, as globs below `src/coatcheck`."""
     tests: str
     """The files of `tests/unit` and `tests/http` whose tests count, without their prefix `test_`."""
-    importing: str = ""
-    """Files whose tests look at what was computed when they were imported."""
 
 
 PACKAGES = {
@@ -91,7 +92,6 @@ PACKAGES = {
         "dashboard_overview every_answer events management* oauth_return oauth_sender_constraints oauth_server openapi "
         "portal rate_limits readiness redirect_urls request_bodies schemas_* statement_files throttling text "
         "widget_languages widget_page widget_session widget_statement_files",
-        importing="tests/http/test_openapi.py",
     ),
 }
 
@@ -131,8 +131,8 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.load_profile("mutants")
     change = os.environ.get("MUTANT_UNDER_TEST", "not mutmut")
     if "__mutmut_" in change:
-        importing = os.environ.get("IMPORTING", "").split()
-        config.args = importing + Statistics.load().tests_of(change.rpartition("__mutmut_")[0])
+        named = os.environ.get("TESTS_OF_CHANGE", "").split()
+        config.args = named or Statistics.load().tests_of(change.rpartition("__mutmut_")[0])
     elif not change:
         statistics = Statistics.load()
         config.args = sorted({test for each in statistics.tests for test in statistics.tests_of(each)})
@@ -247,12 +247,7 @@ def run_alone(directory: Path, environment: dict[str, str], change: str) -> tupl
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-x", "-q", *ARGUMENTS],
         cwd=directory / "mutants",
-        env={
-            **environment,
-            "MUTANT_UNDER_TEST": change,
-            "IMPORTING": PACKAGES[directory.name].importing,
-            "PYTHONPATH": "src",
-        },
+        env={**environment, "MUTANT_UNDER_TEST": change, "PYTHONPATH": "src"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         check=False,
@@ -262,6 +257,8 @@ def run_alone(directory: Path, environment: dict[str, str], change: str) -> tupl
 
 
 def run_each_alone(directory: Path, environment: dict[str, str], changes: list[str], processes: int) -> None:
+    # The tests that were written since mutmut copied them.
+    shutil.copytree(directory / "tests", directory / "mutants" / "tests", dirs_exist_ok=True)
     with ThreadPoolExecutor(processes) as pool:
         for change, result in pool.map(partial(run_alone, directory, environment), changes):
             print(f"{result}: {change}", flush=True)
@@ -291,7 +288,9 @@ def selected(directory: Path, options: argparse.Namespace) -> list[str] | None:
     if not options.survivors and not options.sample:
         return list(options.changes)
     if options.survivors:
-        return survivors(results(directory)) or None
+        patterns = options.changes or ["*"]
+        found = survivors(results(directory))
+        return [each for each in found if any(fnmatchcase(each, pattern) for pattern in patterns)] or None
     subprocess.run([sys.executable, "-c", GENERATE], cwd=directory, check=True, stdout=subprocess.DEVNULL)
     drawn = sample(results(directory), options)
     return [name for name, result in drawn.items() if result == "not checked"] or None
@@ -303,7 +302,12 @@ def run(name: str, options: argparse.Namespace) -> int:
         return 0
     command = [MUTMUT, "run", "--max-children", str(options.processes), *changes]
     with postgres() as url:
-        environment = {**os.environ, "TEST_SERVER_URL": url, "SECONDS_PER_CHANGE": str(options.seconds)}
+        environment = {
+            **os.environ,
+            "TEST_SERVER_URL": url,
+            "SECONDS_PER_CHANGE": str(options.seconds),
+            "TESTS_OF_CHANGE": options.tests,
+        }
         if options.survivors:
             run_each_alone(directory, environment, changes, options.processes)
             return 0
@@ -324,6 +328,9 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="the number of changes to draw from those of each package")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=SECONDS_PER_CHANGE, help="of tests for each change")
+    parser.add_argument(
+        "--tests", default="", help="with --survivors: files of tests, in place of a selection"
+    )
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     options = parser.parse_args()
     codes = [run(each, options) for each in PACKAGES if options.package in {each, "all"}]
