@@ -170,7 +170,8 @@ class Reference:
     def body(self, answer: Node) -> Markup:
         """Links to the schemas of an answer or a request, without duplicates."""
         schemas = [kind["schema"] for kind in answer.get("content", {}).values() if "schema" in kind]
-        links = list(dict.fromkeys(self.kind(schema) for schema in schemas))
+        choices = [choice for schema in schemas for choice in schema.get("anyOf", [schema])]
+        links = list(dict.fromkeys(map(self.kind, choices)))
         return Markup(" or ").join(links)
 
     def marked_up(self, text: str) -> Markup:
