@@ -9,8 +9,9 @@ import pytest
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.ids import new
-from tests.api_client import LOGIN, PASSWORD, V2, Api, connecting, refusal
+from tests.api_client import HEADERS, LOGIN, PASSWORD, V2, Api, connecting, refusal
 from tests.factories import Keyed, make_client
+from tests.widget_client import open_page
 
 
 @pytest.fixture
@@ -396,6 +397,24 @@ async def test_skip_webhook_suppresses_the_member_event_but_not_the_job_event(ap
         ("deleted", False),
     ]
     assert [is_sent for _, _, is_sent in await events_of(api, "AGGREGATION")] == [True]
+
+
+async def test_the_first_data_of_a_member_of_v20250224_is_announced_once(api: Api, user: str) -> None:
+    path = f"/users/{user}/members"
+    await api.post(path, json=connecting("of-the-older-version"))
+    await api.work()
+    assert await events_of(api, "INITIAL_DATA_READY") == []
+    headers = {**HEADERS[V2], "X-CALLBACK-PAYLOAD": "Zm9v"}
+    created = await api.post(path, json=connecting(), headers=headers)
+    await api.work()
+    assert await events_of(api, "INITIAL_DATA_READY") == [(None, "Zm9v", True)]
+    for job in ("verify", "identify", "check_balance"):
+        await api.post(f"{path}/{created.json()['member']['guid']}/{job}")
+        await api.work()
+    assert len(await events_of(api, "INITIAL_DATA_READY")) == 1
+    page = await open_page(Api(api.http, api.services, api.caller, V2), user)
+    await page.connect("in-the-widget")
+    assert len(await events_of(api, "INITIAL_DATA_READY")) == 2
 
 
 async def test_the_revision_of_a_member_increases_with_each_of_its_webhooks(api: Api, user: str) -> None:

@@ -53,6 +53,7 @@ DIGESTS = {
     "20261127_0041_partitions_keep_their_pages.py": "1b2358f9d9f2fb2e978af5374dc3a5a6bdd1a8b4998c6affdd04fc5ce8afd480",
     "20261127_0042_grants_that_end_early.py": "d4cfa5c2121e7ebc50f2b677044feb99f3b458a0eef69816a35872882abdd8a0",
     "20261127_0043_revisions.py": "fa55220a2855b958d7fc84fd7e557229c2e0313255889cde7838e1256453760d",
+    "20261127_0044_initial_data.py": "a43f4c92146671bc5b148abcbf3fe7512ec8ccfa91a36202cf8e6a727594a391",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"
 

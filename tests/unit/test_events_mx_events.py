@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -127,6 +128,19 @@ def test_an_event_about_new_data_has_the_keys_of_mx(event: Event, more: dict[str
     assert payload(event) == DATA_UPDATED | more
     assert event.type == more["type"]
     assert event.callback_payload == "echo"
+
+
+def test_the_event_of_initial_data_has_the_keys_of_mx_and_a_guid_of_its_own() -> None:
+    event, other = (mx_events.initial_data_ready(MEMBER, callback_payload="echo") for _ in range(2))
+    body = payload(event)
+    assert UUID(body.pop("guid")) != UUID(payload(other)["guid"])
+    assert body == {
+        "type": "initial_data_ready",
+        "client_guid": "CLT-1",
+        "user_guid": "USR-1",
+        "member_guid": "MBR-1",
+    }
+    assert (event.type, event.callback_payload) == ("INITIAL_DATA_READY", "echo")
 
 
 def test_the_ids_of_statuses_are_those_of_mx() -> None:

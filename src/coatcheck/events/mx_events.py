@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from coatcheck import ids
 from coatcheck.model.members import Member
 from coatcheck.model.micro_deposits import MicroDeposit
 from coatcheck.model.mx_codes import (
@@ -36,6 +37,7 @@ class MxEventType(StrEnum):
     BALANCE = "BALANCE"
     CONNECTION_STATUS = "CONNECTION_STATUS"
     HISTORY = "HISTORY"
+    INITIAL_DATA_READY = "INITIAL_DATA_READY"
     MEMBER = "MEMBER"
     MICRO_DEPOSIT = "MICRO_DEPOSIT"
     STATEMENT = "STATEMENT"
@@ -139,6 +141,19 @@ def verification(
         {"accounts": list(account_guids), "job_guid": job_guid, "user_id": member.user_id},
         callback_payload,
     )
+
+
+def initial_data_ready(member: Member, *, callback_payload: str | None = None) -> Event:
+    """The first data of a member can be read. MX sends it for v20250224 alone, with a type in lower case."""
+    payload = {
+        "client_guid": member.client_guid,
+        # Of the webhook. As in MX's documents it has no prefix.
+        "guid": ids.new("EVT").removeprefix("EVT-"),
+        "member_guid": member.guid,
+        "type": MxEventType.INITIAL_DATA_READY.lower(),
+        "user_guid": member.user_guid,
+    }
+    return Event(MxEventType.INITIAL_DATA_READY, _encode(payload), callback_payload)
 
 
 def connection_status(

@@ -79,7 +79,8 @@ async def count_members(connection: Connection, user_guid: str) -> int:
 
 _LOCKED = """m.guid, m.user_guid, m.client_guid, m.institution_code, m.connection_status, m.credential_failures,
              m.is_oauth, m.is_manual, m.pending_kinds, u.is_disabled AS user_is_disabled,
-             m.broken_since IS NOT NULL AS is_broken, m.revision"""
+             m.broken_since IS NOT NULL AS is_broken, m.revision,
+             m.announces_initial_data AND m.successfully_aggregated_at IS NULL AS awaits_initial_data"""
 """The columns of a `LockedMember`, of the tables `m` and `u`."""
 
 

@@ -340,6 +340,7 @@ class Members:
             "is_oauth": new_member.is_oauth,
             "background_aggregation_is_disabled": new_member.background_aggregation_is_disabled,
             "use_cases": None if new_member.use_cases is None else list(new_member.use_cases),
+            "announces_initial_data": new_member.announces_initial_data,
             "login_hash": login,
             "pending_kinds": [kind.value for kind in new_member.job_kinds] if waits_for_oauth else [],
             "created_at": now,

@@ -179,13 +179,16 @@ class JobFinisher:
     ) -> None:
         """`members` is the member before the result, and after it."""
         before, member = members
-        changed = finished = None
+        changed = finished = ready = None
         if outcome.status is not None and outcome.status is not before.status:
             changed = mx_events.connection_status(
                 member, outcome.status, callback_payload=job.callback_payload
             )
         if ingested is not None:
             finished = _finished_event(job, member, ingested, self._clock.now())
+            # A balance check is no aggregation, and may be repeated before the first one.
+            if before.awaits_initial_data and job.kind != JobKind.BALANCE:
+                ready = mx_events.initial_data_ready(member, callback_payload=job.callback_payload)
         await self._journal.record(
             connection,
             Entry(
@@ -196,6 +199,7 @@ class JobFinisher:
                 detail={"kind": job.kind, "outcome": outcome.job_result.outcome or ""},
             ),
             changed,
+            ready,
             finished,
             *await about_result(connection, before, member, ingested, self._clock.instant()),
         )

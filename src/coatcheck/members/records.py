@@ -65,6 +65,8 @@ class NewMember:
     """Returned with the webhooks of this request."""
     skip_webhook: bool = False
     """Do not notify the client of the new member."""
+    announces_initial_data: bool = False
+    """Notify the client when the first data of the member can be read, as MX does in v20250224."""
 
     @property
     def job_kinds(self) -> Sequence[JobKind]:
@@ -120,6 +122,8 @@ class LockedMember:
     is_broken: bool
     """The institution ended the connection, and no job has succeeded since."""
     revision: int
+    awaits_initial_data: bool
+    """The client is notified of the first job that succeeds."""
 
     @property
     def status(self) -> ConnectionStatus | None:

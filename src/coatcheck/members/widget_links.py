@@ -39,6 +39,8 @@ class WidgetOptions:
     color_scheme: str = "light"
     locale: str | None = None
     callback_payload: str | None = None
+    announces_initial_data: bool = False
+    """As `NewMember.announces_initial_data`, of a member that is connected here."""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()

@@ -4,7 +4,7 @@ from typing import Any
 
 import psycopg
 
-HEAD = "0043"
+HEAD = "0044"
 """The newest revision in `versions/`; revisions are numbers of four digits, so that they compare as text."""
 
 

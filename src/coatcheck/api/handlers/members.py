@@ -68,6 +68,7 @@ async def create(request: ApiRequest) -> CompleteResponse:
             omits_refused_jobs=tells_refusals,
             callback_payload=request.callback_payload,
             skip_webhook=fields.skip_webhook or request.skips_webhook,
+            announces_initial_data=request.version is Version.V20250224,
         ),
     )
     member = connected.member

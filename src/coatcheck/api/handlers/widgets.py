@@ -14,6 +14,7 @@ from coatcheck.api.schemas.widgets import (
     connect_widget_body,
     widget_body,
 )
+from coatcheck.api.versions import Version
 from coatcheck.connectors.contract import JobKind
 from coatcheck.errors import InvalidRequest, NotFound
 from coatcheck.http.decoding import parse
@@ -87,6 +88,7 @@ async def _options(request: ApiRequest, user: User, fields: ConnectWidgetRequest
         # An Accept-Language can be long, and only its first languages matter.
         locale=(fields.locale or request.headers.get("accept-language", ""))[:MAX_LOCALE] or None,
         callback_payload=request.callback_payload,
+        announces_initial_data=request.version is Version.V20250224,
     )
 
 

@@ -48,6 +48,7 @@ async def create(request: WidgetRequest) -> schemas.MemberAnswer:
             kinds=options.kinds,
             include_transactions=options.include_transactions,
             callback_payload=options.callback_payload,
+            announces_initial_data=options.announces_initial_data,
         ),
     )
     member = connected.member
