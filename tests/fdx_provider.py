@@ -87,6 +87,8 @@ class FdxProvider:
     contact: dict[str, Any] = field(default_factory=lambda: dict(CONTACT))
     answers: dict[str, httpx.Response] = field(default_factory=dict)
     """In place of the usual answer, by the end of the path."""
+    metadata: dict[str, object] = field(default_factory=dict)
+    """Beside the endpoints."""
     override: Callable[[str, dict[str, str]], httpx.Response | None] = lambda _path, _parameters: None
     """Called with the path and the parameters of each read; what it returns is the answer."""
     consent_status: str = "ACTIVE"
@@ -158,6 +160,7 @@ class FdxProvider:
                 "authorization_endpoint": f"{ISSUER}/authorize",
                 "token_endpoint": f"{ISSUER}/token",
                 "revocation_endpoint": f"{ISSUER}/revoke",
+                **self.metadata,
             }
             return httpx.Response(200, json=metadata)
         if path == "/revoke" and form["token"] == self.refresh_token:

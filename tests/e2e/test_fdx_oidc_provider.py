@@ -1,7 +1,7 @@
 """The FDX connector signs in at npm's `oidc-provider`, unchanged: a pushed request, consent, rotation, revocation."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -73,10 +73,11 @@ class Bank:
         """The credentials of a new consent."""
         answer = await self.sign_in(browser)
         assert answer["state"] == "s1"
-        return dict(await self.complete(answer["code"]))
+        return dict(await self.complete(answer))
 
-    async def complete(self, code: str) -> dict[str, str]:
-        return dict(await self.connector.complete(AuthorizationResponse(CODE, RETURN_URL, code, VERIFIER)))
+    async def complete(self, answer: Mapping[str, str]) -> dict[str, str]:
+        response = AuthorizationResponse(CODE, RETURN_URL, answer["code"], VERIFIER, issuer=answer["iss"])
+        return dict(await self.connector.complete(response))
 
 
 @pytest.fixture
@@ -137,10 +138,10 @@ async def test_refusing_comes_back_as_access_denied(bank: Bank, browser: httpx.A
 
 
 async def test_a_code_works_once(bank: Bank, browser: httpx.AsyncClient) -> None:
-    code = (await bank.sign_in(browser))["code"]
-    await bank.complete(code)
+    answer = await bank.sign_in(browser)
+    await bank.complete(answer)
     with pytest.raises(CredentialsDenied):
-        await bank.complete(code)
+        await bank.complete(answer)
 
 
 async def test_32_reads_with_an_expired_token_lead_to_one_refresh(

@@ -92,6 +92,25 @@ async def test_what_a_bank_gives_after_the_deadline_of_the_request_is_stored(
     assert (await member_of(api, user, guid))["connection_status"] == "CONNECTED"
 
 
+@pytest.mark.parametrize("issuer", ["https://bank.example", None])
+async def test_the_connector_learns_which_server_answered(
+    api: Api, user: str, monkeypatch: pytest.MonkeyPatch, issuer: str | None
+) -> None:
+    _, window = await begin(api, user)
+    back = await decide(api, window)
+    answers: list[AuthorizationResponse] = []
+    connector = api.services.registry.connector_for("mxcu_oauth")
+    complete = connector.complete
+
+    async def recording(response: AuthorizationResponse) -> Any:
+        answers.append(response)
+        return await complete(response)
+
+    monkeypatch.setattr(connector, "complete", recording)
+    await come_back(api.http, f"{back}&iss={issuer}" if issuer else back)
+    assert [each.issuer for each in answers] == [issuer]
+
+
 async def test_the_page_is_in_the_browser_s_language(api: Api, user: str) -> None:
     _, window = await begin(api, user)
     french = {"Accept-Language": "fr-CA,en;q=0.5"}

@@ -1,6 +1,7 @@
 """The FDX connector against a simulated provider: conformance, tokens, tolerant reading and refusals."""
 
 import json
+from contextlib import nullcontext
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -351,6 +352,44 @@ async def test_a_code_is_exchanged_for_credentials(provider: FdxProvider, profil
 
 
 @pytest.mark.parametrize(
+    ("says_issuer", "issuer", "is_accepted"),
+    [
+        (True, ISSUER, True),
+        (False, ISSUER, True),
+        (False, None, True),
+        (True, None, False),
+        (True, "https://evil.example", False),
+        (False, "https://evil.example", False),
+    ],
+)
+async def test_the_code_of_another_server_is_not_sent_to_this_one(
+    provider: FdxProvider, profile: str, says_issuer: bool, issuer: str | None, is_accepted: bool
+) -> None:
+    provider.metadata = {"authorization_response_iss_parameter_supported": says_issuer}
+    response = AuthorizationResponse(CODE, REQUEST.redirect_uri, "c1", "v" * 43, issuer=issuer)
+    with nullcontext() if is_accepted else pytest.raises(CredentialsDenied):
+        await connector_of(provider, profile).complete(response)
+    assert ("/token" in provider.calls) is is_accepted
+
+
+def drop_issuer(profile: Path) -> None:
+    lines = profile.read_text().splitlines()
+    profile.write_text("\n".join(line for line in lines if not line.startswith("issuer")))
+
+
+async def test_without_an_issuer_in_the_profile_any_server_is_believed(
+    provider: FdxProvider, tmp_path: Path
+) -> None:
+    endpoints = {"authorization_endpoint": f"{ISSUER}/authorize", "token_endpoint": f"{ISSUER}/token"}
+    profile = write_profile(tmp_path, **endpoints)
+    drop_issuer(Path(profile))
+    response = AuthorizationResponse(
+        CODE, REQUEST.redirect_uri, "c1", "v" * 43, issuer="https://other.example"
+    )
+    assert await connector_of(provider, profile).complete(response)
+
+
+@pytest.mark.parametrize(
     ("answer", "error"),
     [
         (httpx.Response(400, json={"error": "invalid_grant"}), CredentialsDenied),
@@ -469,9 +508,7 @@ def test_a_wrong_profile_is_refused_with_its_field(
 
 def test_a_profile_needs_an_issuer_or_both_endpoints(tmp_path: Path) -> None:
     file = Path(write_profile(tmp_path))
-    file.write_text(
-        "\n".join(line for line in file.read_text().splitlines() if not line.startswith("issuer"))
-    )
+    drop_issuer(file)
     with pytest.raises(ConfigurationError, match="needs issuer"):
         load_profile(str(file))
 

@@ -180,6 +180,8 @@ class AuthorizationResponse:
     code_verifier: str = field(repr=False)
     resume: str = field(default="", repr=False)
     """`SignInPage.resume`; empty if `authorize` returned a URL alone."""
+    issuer: str | None = None
+    """Which server says that it answered (RFC 9207). A connector that knows the issuer of its own refuses another's."""
 
 
 class Connector(ABC):

@@ -336,7 +336,7 @@ class OAuth:
         return OAuthError.CANCELLED
 
     async def finish(
-        self, claimed: ClaimedWindow, *, code: str | None, error: str | None
+        self, claimed: ClaimedWindow, *, code: str | None, error: str | None, issuer: str | None = None
     ) -> OAuthError | None:
         """Processes the institution's answer and records the result for the widget session.
 
@@ -352,7 +352,7 @@ class OAuth:
         # The widget polls the OAuth state, so it must get a result after any failure.
         reason: OAuthError | None = OAuthError.SERVER_ERROR
         try:
-            reason = await self._process_answer(claimed, code, error)
+            reason = await self._process_answer(claimed, code, error, issuer)
         finally:
             if guid := claimed.attempt.oauth_state_guid:
                 async with self._db.connection() as connection:
@@ -360,7 +360,7 @@ class OAuth:
         return reason
 
     async def _process_answer(
-        self, claimed: ClaimedWindow, code: str | None, error: str | None
+        self, claimed: ClaimedWindow, code: str | None, error: str | None, issuer: str | None
     ) -> OAuthError | None:
         member, attempt = claimed.member, claimed.attempt
         if error or not code:
@@ -368,7 +368,7 @@ class OAuth:
                 await self.refuse(connection, member, callback_payload=attempt.window.callback_payload)
             return ERRORS.get(error or "", OAuthError.SERVER_ERROR)
         try:
-            await self.complete(member, attempt, code)
+            await self.complete(member, attempt, code, issuer)
         except CredentialsDenied:
             return OAuthError.DENIED
         except ActionNeeded:
@@ -377,7 +377,9 @@ class OAuth:
             return OAuthError.PROVIDER_ERROR
         return None
 
-    async def complete(self, member: Member, attempt: OAuthAttempt, code: str) -> Member:
+    async def complete(
+        self, member: Member, attempt: OAuthAttempt, code: str, issuer: str | None = None
+    ) -> Member:
         """Exchanges the code, stores the credentials that the institution issued, and starts the pending jobs.
 
         It opens its own transactions, because it calls the institution between them.
@@ -398,6 +400,7 @@ class OAuth:
                     code=code,
                     code_verifier=attempt.code_verifier,
                     resume=attempt.resume,
+                    issuer=issuer,
                 )
             )
         except BankError as error:

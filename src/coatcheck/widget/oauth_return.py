@@ -50,6 +50,8 @@ SCRIPT_SECONDS = 3600
 """How long a browser keeps the script."""
 HEADERS = page_headers(Policy.MESSAGE)
 COOKIE = "coatcheck_window"
+ISSUER = "iss"
+"""The parameter with which the bank says who it is (RFC 9207)."""
 DECISION, CONNECT, CANCEL = "decision", "connect", "cancel"
 ANY = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 """The routes answer 405 themselves, with a page's headers."""
@@ -112,7 +114,7 @@ async def _return(services: Services, request: Request, locale: str) -> Response
         return await _finish(services, state, browser, locale, code=code, error=query.get("error"))
     async with services.db.transaction() as connection:
         returned = await services.oauth.returned(connection, state, browser)
-    return _ask(returned, state, code, locale)
+    return _ask(returned, {"state": state, "code": code, ISSUER: query.get(ISSUER, "")}, locale)
 
 
 async def _decide(services: Services, request: Request, locale: str) -> Response:
@@ -126,7 +128,7 @@ async def _decide(services: Services, request: Request, locale: str) -> Response
         raise InvalidRequest from None
     state, browser = form.get("state", ""), request.cookies.get(_cookie_name(services))
     if form.get(DECISION) == CONNECT and form.get("code"):
-        return await _finish(services, state, browser, locale, code=form["code"])
+        return await _finish(services, state, browser, locale, code=form["code"], iss=form.get(ISSUER))
     return await _finish(services, state, browser, locale, is_cancelled=True)
 
 
@@ -149,7 +151,7 @@ async def _finish(
             error_reason: str | None = await services.oauth.cancel(claimed)
         else:
             error_reason = await services.oauth.finish(
-                claimed, code=answer.get("code"), error=answer.get("error")
+                claimed, code=answer.get("code"), error=answer.get("error"), issuer=answer.get(ISSUER)
             )
     result = {"status": "error" if error_reason else "success", "member_guid": claimed.member.guid}
     if error_reason:
@@ -160,7 +162,7 @@ async def _finish(
     return _result(claimed, error_reason, window.locale or locale)
 
 
-def _ask(returned: ReturnedWindow, state: str, code: str, locale: str) -> Response:
+def _ask(returned: ReturnedWindow, answer: Mapping[str, str], locale: str) -> Response:
     window = returned.attempt.window
     locale = window.locale or locale
     names = {"name": returned.member.name, "client": returned.client_name, "user": returned.user_name}
@@ -168,7 +170,7 @@ def _ask(returned: ReturnedWindow, state: str, code: str, locale: str) -> Respon
     connect, cancel = (translate(locale, each) for each in CONFIRM_LABELS)
     form = Form(
         RETURN_PATH,
-        {"state": state, "code": code},
+        {name: value for name, value in answer.items() if value},
         DECISION,
         {CONNECT: connect, CANCEL: cancel},
         window.return_target.redirect_source,

@@ -17,7 +17,7 @@ from joserfc.jwk import ECKey, RSAKey
 from joserfc.jws import extract_compact
 
 from coatcheck.clock import Clock
-from coatcheck.connectors.contract import AuthorizationRequest
+from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse
 from coatcheck.connectors.fdx.profiles import Profile, read_secret
 from coatcheck.errors import (
     BankDataUnusable,
@@ -75,6 +75,14 @@ class Endpoints(msgspec.Struct, frozen=True):
     revocation_endpoint: str | None = None
     mtls_endpoint_aliases: Mapping[str, str] = {}
     """RFC 8705 5."""
+    authorization_response_iss_parameter_supported: bool = False
+    """Whether every answer names the issuer (RFC 9207 3)."""
+
+    def is_issuer(self, issuer: str | None) -> bool:
+        """Whether an answer of this issuer can be this server's; None if it names none. Without metadata, any can."""
+        if issuer is None:
+            return not self.authorization_response_iss_parameter_supported
+        return issuer == self.issuer or not self.issuer
 
 
 @dataclass
@@ -112,18 +120,22 @@ class AuthorizationClient:
         mark = "&" if urlsplit(endpoints.authorization_endpoint).query else "?"
         return f"{endpoints.authorization_endpoint}{mark}{urlencode(parameters)}"
 
-    async def exchange(self, *, code: str, code_verifier: str, redirect_uri: str) -> Tokens:
+    async def exchange(self, response: AuthorizationResponse) -> Tokens:
         """The tokens for a code (RFC 6749 4.1.3).
 
         Raises:
-            CredentialsDenied: the institution does not accept the code.
+            CredentialsDenied: the institution does not accept the code, or it is another server's.
             BankError: the institution refused or failed.
         """
+        # All institutions send users back to one address. One of them could lead a user to another, and would get
+        # the code of that one, with its verifier (RFC 9700 4.4, RFC 9207 2.4).
+        if not (await self._found_endpoints()).is_issuer(response.issuer):
+            raise CredentialsDenied("The answer to the sign-in is not the institution's.")
         parameters = {
             "grant_type": "authorization_code",
-            "code": code,
-            "code_verifier": code_verifier,
-            "redirect_uri": redirect_uri,
+            "code": response.code,
+            "code_verifier": response.code_verifier,
+            "redirect_uri": response.redirect_uri,
         }
         try:
             return await self._tokens(parameters, None)

@@ -67,9 +67,7 @@ class FdxConnector(Connector):
 
     async def complete(self, response: AuthorizationResponse) -> Mapping[str, str]:
         client = self._clients[response.institution_code]
-        tokens = await client.exchange(
-            code=response.code, code_verifier=response.code_verifier, redirect_uri=response.redirect_uri
-        )
+        tokens = await client.exchange(response)
         return {TOKENS: tokens.encode().decode()}
 
     async def run(self, session: Session) -> Finished | NeedsAnswers:
