@@ -105,6 +105,7 @@ class FdxProvider:
     most_concurrent: int = 0
     refresh_token: str = "refresh-0"
     is_revoked: bool = False
+    revocation_method: str = "PUT"
 
     @property
     def transport(self) -> httpx.MockTransport:
@@ -144,7 +145,9 @@ class FdxProvider:
             self.refuses_bearer -= 1
             return httpx.Response(401)
         parameters = dict(request.url.params)
-        if request.method == "PUT" and path == f"/consents/{self.consent_id}/revocation":
+        if path == f"/consents/{self.consent_id}/revocation":
+            if request.method != self.revocation_method:
+                return httpx.Response(405)
             assert json.loads(request.content) == {
                 "reason": "USER_ACTION",
                 "initiator": "DATA_ACCESS_PLATFORM",
@@ -218,9 +221,10 @@ def _page(name: str, rows: list[dict[str, Any]], parameters: dict[str, str]) -> 
 
 
 def write_profile(directory: Path, *, tables: str = "", **changes: Any) -> str:
-    """Writes a profile with its secret, and returns the file. A change replaces or adds a line."""
+    """Writes a profile with its secret, and returns the file. A change replaces or adds a line; None removes it."""
     lines = dict(line.split(" = ", 1) for line in PROFILE.strip().splitlines())
     lines |= {name: json.dumps(value) for name, value in changes.items()}
+    lines = {name: value for name, value in lines.items() if value != "null"}
     (directory / "secret").write_text("s3cret\n")
     file = directory / "profile.toml"
     file.write_text("\n".join([*(f"{name} = {value}" for name, value in lines.items()), tables]))

@@ -67,6 +67,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "CAMT without an account": Hostile(CAMT.replace(b"Acct>", b"Accnt>"), 5, f"{STATEMENT}/Acct"),
     "CAMT with a broken amount": Hostile(replaced(CAMT, b">50.00<", b">5O.00<"), 13, f"{ENTRY}/Amt"),
     "CAMT with a comma in an amount": Hostile(replaced(CAMT, b">50.00<", b">1,500<"), 13, f"{ENTRY}/Amt"),
+    "CAMT with an apostrophe in an amount": Hostile(replaced(CAMT, b">50.00<", b">1'500.00<"), 13, f"{ENTRY}/Amt"),
     "CAMT with a broken direction": Hostile(replaced(CAMT, b"DBIT", b"BOTH"), 13, f"{ENTRY}/CdtDbtInd"),
     "CAMT with a 31st of September": Hostile(replaced(CAMT, b"2026-10-05", b"2026-09-31"), 14, f"{ENTRY}/BookgDt"),
     "CAMT with an amount of a thousand digits": Hostile(

@@ -552,6 +552,32 @@ async def test_a_bank_without_the_consent_api_is_asked_to_revoke_the_refresh_tok
     assert provider.calls["/revoke"] == 1
 
 
+async def test_a_bank_whose_consents_are_revoked_by_patch_is_asked_so(
+    provider: FdxProvider, profile: str
+) -> None:
+    provider.revocation_method = "PATCH"
+    await disconnect_member(connector_of(provider, profile), GONE, provider.credentials())
+    assert provider.is_revoked
+    assert provider.calls["/revoke"] == 0
+
+
+async def test_a_bank_without_metadata_revokes_at_the_endpoint_of_the_profile(
+    provider: FdxProvider, tmp_path: Path
+) -> None:
+    provider.consent_id = None
+    endpoints = {f"{name}_endpoint": f"{ISSUER}/{name}" for name in ("authorization", "token")}
+    profile = write_profile(tmp_path, issuer=None, **endpoints, revocation_endpoint=f"{ISSUER}/revoke")
+    await disconnect_member(connector_of(provider, profile), GONE, provider.credentials())
+    assert provider.is_revoked
+
+
+@pytest.mark.parametrize("name", ["pushed_authorization_request_endpoint", "revocation_endpoint"])
+def test_every_endpoint_of_a_profile_must_be_an_https_address(tmp_path: Path, name: str) -> None:
+    profile = write_profile(tmp_path, **{name: "http://op.example/endpoint"})
+    with pytest.raises(ConfigurationError, match=f"{name} .* must be an https address"):
+        connector_of(FdxProvider(), profile)
+
+
 async def test_tokens_that_are_replaced_for_the_revocation_are_saved(
     provider: FdxProvider, profile: str
 ) -> None:

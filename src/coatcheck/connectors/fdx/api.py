@@ -185,8 +185,13 @@ class FdxApi:
             ConsentRevoked: the token opens nothing any more.
             BankError: the institution refused or failed.
         """
-        body = {"reason": "USER_ACTION", "initiator": "DATA_ACCESS_PLATFORM"}
-        response = await self._send("PUT", f"/consents/{consent_id}/revocation", json=body)
+        body, path = (
+            {"reason": "USER_ACTION", "initiator": "DATA_ACCESS_PLATFORM"},
+            f"/consents/{consent_id}/revocation",
+        )
+        response = await self._send("PUT", path, json=body)
+        if response.status_code == 405:  # Axway's providers
+            response = await self._send("PATCH", path, json=body)
         if response.status_code in {404, 405, 501}:
             return False
         # 409: the consent has ended.

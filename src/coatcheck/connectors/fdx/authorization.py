@@ -18,7 +18,7 @@ from joserfc.jws import extract_compact
 
 from coatcheck.clock import Clock
 from coatcheck.connectors.contract import AuthorizationRequest, AuthorizationResponse
-from coatcheck.connectors.fdx.profiles import Profile, read_secret
+from coatcheck.connectors.fdx.profiles import ENDPOINTS, Profile, read_secret
 from coatcheck.errors import (
     BankDataUnusable,
     BankFailed,
@@ -203,15 +203,7 @@ class AuthorizationClient:
             BankError: the metadata cannot be read, or are of another issuer (RFC 8414 3.3).
         """
         profile = self.profile
-        given = {
-            name: value
-            for name in (
-                "authorization_endpoint",
-                "token_endpoint",
-                "pushed_authorization_request_endpoint",
-            )
-            if (value := getattr(profile, name)) is not None
-        }
+        given = {name: value for name in ENDPOINTS if (value := getattr(profile, name)) is not None}
         if profile.issuer is None:
             return Endpoints(**given)
         for address in _metadata_addresses(profile.issuer):

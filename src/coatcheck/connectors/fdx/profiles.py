@@ -16,6 +16,14 @@ _INSTITUTIONS = uuid.UUID("5b0f2f6e-7a1d-5f0b-9c6e-3d1c9b7e2a40")
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 """Hosts that may be reached without TLS, for a bank on the same machine."""
 
+ENDPOINTS = (
+    "authorization_endpoint",
+    "token_endpoint",
+    "pushed_authorization_request_endpoint",
+    "revocation_endpoint",
+)
+"""Those of an authorization server that a profile can name."""
+
 Url = Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s?#]+[^\s?#/]$")]
 ClientAuthentication = Literal["client_secret_basic", "private_key_jwt", "tls_client_auth"]
 
@@ -47,9 +55,10 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     issuer: Url | None = None
     """The authorization server, whose metadata name its endpoints (RFC 8414, OpenID Connect Discovery)."""
     authorization_endpoint: Url | None = None
-    """This and the next two replace what the metadata say, or stand in for them."""
+    """This and the next three replace what the metadata say, or stand in for them."""
     token_endpoint: Url | None = None
     pushed_authorization_request_endpoint: Url | None = None
+    revocation_endpoint: Url | None = None
 
     client_id: str
     client_authentication: ClientAuthentication = "client_secret_basic"
@@ -134,7 +143,7 @@ def _check(profile: Profile, file: str) -> None:
             raise ConfigurationError(
                 f"The FDX profile {file} needs {name}, because of {profile.client_authentication}."
             )
-    for name in ("api_url", "issuer", "authorization_endpoint", "token_endpoint"):
+    for name in ("api_url", "issuer", *ENDPOINTS):
         address = urlsplit(getattr(profile, name) or "https:")
         if address.scheme != "https" and address.hostname not in LOOPBACK:
             raise ConfigurationError(f"{name} of the FDX profile {file} must be an https address.")

@@ -3,6 +3,7 @@
 Document / BkToCstmrStmt / Stmt / Acct, Bal, Ntry       and the same with BkToCstmrAcctRpt / Rpt
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
@@ -28,6 +29,8 @@ INTERIM = "ITBD"
 NO_REFERENCE = frozenset({"NOTPROVIDED", "NONREF", "NOREF", "UNKNOWN"})
 DIRECTIONS: Mapping[str, int] = MappingProxyType({"CRDT": 1, "DBIT": -1})
 PENDING = frozenset({"PDNG", "FUTR"})
+DECIMAL = re.compile(r"[+-]?[0-9]*\.?[0-9]*")
+"""What a decimal of XML Schema can be written as."""
 
 
 def read_camt(data: bytes) -> Statement:
@@ -134,8 +137,10 @@ def _amount(element: Element) -> Decimal:
     """The signed amount of an entry or a balance."""
     amount = _required(element, "Amt")
     direction = _required(element, "CdtDbtInd")
-    if "," in amount.text:  # a decimal of XML Schema has no mark but the point
-        raise amount.refused("An amount cannot be read: it has a comma.")
+    if not DECIMAL.fullmatch(amount.text.strip()):
+        raise amount.refused(
+            "An amount cannot be read: it has another mark than a point before its decimals."
+        )
     try:
         unsigned = values.amount(amount.text, ".")
     except ValueError as error:
