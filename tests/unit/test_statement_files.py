@@ -146,6 +146,62 @@ def test_a_csv_file_without_a_header_is_read_by_the_numbers_of_its_columns() -> 
     assert (amounts(account), account.name, account.currency_code) == (["-1200.50", "3000.00"], "Giro", "EUR")
 
 
+@pytest.mark.parametrize(
+    ("out", "into"), [("Debit", "Credit"), ("DR", "CR"), ("Af", "Bij"), ("DBIT", "CRDT")]
+)
+def test_amounts_without_a_sign_have_the_direction_that_another_column_says(out: str, into: str) -> None:
+    rows = f"2026-10-25,RENT,1200.50,{out}\n2026-10-26,PAY,3000.00,{into}\n"
+    found = read_statement_file(f"Date,Description,Amount,Transaction Type\n{rows}".encode())
+    assert amounts(found.statement.accounts[0]) == ["-1200.50", "3000.00"]
+    assert found.mapping is not None
+    assert found.mapping.columns["direction"] == "Transaction Type"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        b"2026-10-25,RENT,-1200.50,DEBIT\n2026-10-26,REFUND,10.00,DEBIT\n",
+        b"2026-10-25,RENT,1200.50,CARD\n2026-10-26,PAY,10.00,CREDIT\n",
+    ],
+)
+def test_a_column_that_says_no_directions_leaves_the_signs_of_the_amounts(rows: bytes) -> None:
+    found = read_statement_file(b"Date,Description,Amount,Type\n" + rows)
+    signs = [each.amount < 0 for each in found.statement.accounts[0].transactions]
+    assert signs == [b"-1200" in rows, False]
+    assert found.mapping is not None
+    assert "direction" not in found.mapping.columns
+
+
+def test_a_direction_of_a_mapping_that_is_neither_is_refused_with_its_line() -> None:
+    columns = {"date": "Date", "amount": "Amount", "direction": "Type"}
+    data = b"Date,Amount,Type\n2026-10-25,1.00,DEBIT\n2026-10-26,2.00,FEE\n"
+    with pytest.raises(UnreadableFile) as refused:
+        read_statement_file(data, CsvMapping(columns))
+    assert (refused.value.line, refused.value.element) == (3, "direction")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-10-25 23:30:00", "2026-10-25T23:30:00Z", "2026-10-25T23:30:00.123+02:00", "2026-10-25 23:30",
+        "2026-10-25 23:30:00 UTC", "10/25/2026 11:30 PM", "10/25/2026, 11:30:15 pm", "25.10.2026 23:30",
+    ],
+)  # fmt: skip
+def test_the_time_after_a_date_is_left_out(text: str) -> None:
+    found = read_statement_file(f'Date,Description,Amount\n"{text}",x,1.00\n'.encode())
+    assert found.statement.accounts[0].transactions[0].date == date(2026, 10, 25)
+    assert found.mapping is not None
+    assert "%H" not in (found.mapping.date_format or "")
+
+
+def test_a_time_in_the_format_of_dates_is_read() -> None:
+    columns = {"date": "Date", "amount": "Amount"}
+    data = b"Date,Amount\n25.10.26 / 23:30,1.00\n"
+    assert read(data, CsvMapping(columns, date_format="%d.%m.%y / %H:%M")).transactions[0].date == date(
+        2026, 10, 25
+    )
+
+
 def test_dates_that_can_be_read_in_two_ways_are_reported() -> None:
     statement = read_statement_file(b"Date,Description,Amount\n03/04/2026,x,1.00\n").statement
     assert any("two ways" in each for each in statement.warnings)

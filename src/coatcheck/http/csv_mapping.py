@@ -22,6 +22,9 @@ class CsvColumnsRequest(StrictSchema, frozen=True, kw_only=True):
     amount: Annotated[Header | None, doc("The signed amount.", "Amount")] = None
     debit: Annotated[Header | None, doc("Money out, if it has a column of its own.")] = None
     credit: Annotated[Header | None, doc("Money in, if it has a column of its own.")] = None
+    direction: Annotated[
+        Header | None, doc("Says debit or credit, where the amount has no sign.", "Transaction Type")
+    ] = None
     description: Annotated[Header | None, doc("What the bank writes.", "Description")] = None
     memo: Annotated[Header | None, doc("Further text.")] = None
     balance: Annotated[Header | None, doc("The balance after the transaction.")] = None

@@ -24,6 +24,10 @@ COLUMN_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "description", "transaction description", "details", "narrative", "payee", "name", "merchant",
             "verwendungszweck", "buchungstext", "libelle", "concepto", "descripcion", "omschrijving",
         ),
+        "direction": (
+            "credit debit indicator", "credit debit", "debit credit", "dr cr", "cr dr", "af bij", "soll haben",
+            "transaction type", "type",
+        ),
         "memo": ("memo", "notes", "note", "additional information", "mededelingen"),
         "balance": ("balance", "running balance", "saldo", "kontostand", "solde"),
         "currency": ("currency", "ccy", "wahrung", "devise", "moneda", "valuta"),
@@ -32,6 +36,22 @@ COLUMN_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )  # fmt: skip
 """The headers of each column, from the most to the least exact, without case and accents."""
+DIRECTIONS: Mapping[str, int] = MappingProxyType(
+    {
+        **dict.fromkeys(
+            ("debit", "dr", "d", "dbit", "withdrawal", "money out", "af", "soll", "s", "cargo"), -1
+        ),
+        **dict.fromkeys(
+            ("credit", "cr", "c", "crdt", "deposit", "money in", "bij", "haben", "h", "abono"), 1
+        ),
+    }
+)
+"""What a column says beside amounts without a sign: -1 for money out of the account."""
+TIME = re.compile(
+    r",?(?:T| +)\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?(?: ?[ap]\.?m\.?)?(?: ?(?:[A-Z]{1,4}|[+-]\d{2}:?\d{2}))?\Z",
+    re.ASCII | re.IGNORECASE,
+)
+"""A time after a date. The day is that of the bank, whatever offset follows."""
 DATE_FORMATS = (
     "%Y-%m-%d", "%Y/%m/%d", "%Y%m%d", "%d.%m.%Y", "%d.%m.%y", "%m/%d/%Y", "%d/%m/%Y", "%m/%d/%y", "%d/%m/%y",
     "%d-%m-%Y", "%m-%d-%Y", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
@@ -174,6 +194,11 @@ def parse_date(text: str, form: str) -> date:
         return datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 (a day, without a time)
     except re.error:
         raise ValueError("the format has a directive twice") from None
+    except ValueError:
+        day = TIME.sub("", text.strip()) if ":" in text else text
+        if day in {text, text.strip()}:
+            raise
+    return parse_date(day, form)
 
 
 def _fits(value: str, form: str) -> bool:

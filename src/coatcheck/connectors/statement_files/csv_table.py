@@ -10,8 +10,10 @@ from decimal import Decimal
 
 from coatcheck.connectors.statement_files import values
 from coatcheck.connectors.statement_files.csv_mapping import (
+    DIRECTIONS,
     MOST_PREAMBLE_ROWS,
     CsvMapping,
+    folded,
     guess_columns,
     guess_date_format,
     guess_decimal_mark,
@@ -38,6 +40,7 @@ NO_ACCOUNT = (
 )
 LONGEST_AMOUNT = 100
 """Characters of a cell with an amount, with its currency and spaces. `CODE` takes the square of them."""
+SIGNED = re.compile(r"[-\u2212(]")
 CODE = re.compile(r"^(?:[A-Z]{3}|[$€£¥])\s*|\s*(?:[A-Z]{3}|[$€£¥])$")
 
 
@@ -141,10 +144,25 @@ def _rows(text: str, delimiter: str) -> Sequence[_Row]:
 def _guessed(rows: Sequence[_Row]) -> tuple[_Table, Mapping[str, str]]:
     for index, row in enumerate(rows[:MOST_PREAMBLE_ROWS]):
         if columns := guess_columns(row.cells):
+            table = _table(row, rows[index + 1 :], columns)
+            if not _says_directions(table):
+                columns = {name: header for name, header in columns.items() if name != "direction"}
             return _table(row, rows[index + 1 :], columns), columns
     raise UnreadableFile(
         "The columns of the table were not recognised: send `mapping`.", line=rows[0].line, element="columns"
     )
+
+
+def _says_directions(table: _Table) -> bool:
+    """Whether the column that was taken for the direction has one for each amount, and no amount has a sign."""
+    amounts = [row for row in table.rows if table.cell(row, "amount")]
+    return all(
+        _direction(table, row) is not None and not SIGNED.search(table.cell(row, "amount")) for row in amounts
+    )
+
+
+def _direction(table: _Table, row: _Row) -> int | None:
+    return DIRECTIONS.get(folded(table.cell(row, "direction")[:LONGEST_AMOUNT]))
 
 
 def _mapped(rows: Sequence[_Row], mapping: CsvMapping) -> tuple[_Table, Mapping[str, str]]:
@@ -209,7 +227,13 @@ def _transaction(table: _Table, row: _Row, mapping: CsvMapping) -> FileTransacti
 def _signed(table: _Table, row: _Row, mapping: CsvMapping) -> Decimal | None:
     sign = -1 if mapping.is_inverted else 1
     if (amount := _amount(table, row, "amount", mapping)) is not None:
-        return amount * sign
+        if "direction" not in table.positions:
+            return amount * sign
+        if (direction := _direction(table, row)) is None:
+            raise UnreadableFile(
+                "The direction is neither debit nor credit.", line=row.line, element="direction"
+            )
+        return abs(amount) * direction * sign
     credit, debit = (_amount(table, row, name, mapping) for name in ("credit", "debit"))
     if credit is None and debit is None:
         return None

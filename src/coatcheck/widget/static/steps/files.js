@@ -228,10 +228,14 @@ function columnsForm(flow, file, { columns, mapping }, signal) {
   function corrected() {
     const hasHeader = header.value() === "names";
     const named = COLUMNS.map((name, index) => [name, selects[index].value()]).filter(([, at]) => at);
+    const direction = hasHeader && mapping?.has_header && mapping.columns.direction;
     return {
       ...(mapping && { delimiter: mapping.delimiter }),
       decimal_mark: decimals.value() || null,
-      columns: Object.fromEntries(named.map(([name, at]) => [name, hasHeader ? headers[at] : String(Number(at) + 1)])),
+      columns: {
+        ...Object.fromEntries(named.map(([name, at]) => [name, hasHeader ? headers[at] : String(Number(at) + 1)])),
+        ...(direction && { direction }),
+      },
       date_format: order?.value() || null,
       is_inverted: sign.value() === "out",
       has_header: hasHeader,
