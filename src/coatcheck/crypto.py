@@ -55,6 +55,29 @@ def keyed_hash(key: bytes, purpose: str, value: str) -> bytes:
     return hmac.digest(key, f"{purpose}|{value}".encode(), "sha256")
 
 
+def masked(value: bytes) -> str:
+    """The value under a random mask, as hex with the mask: another text each time.
+
+    A page that contains it can be compressed with text that an attacker chose: its length tells nothing (BREACH).
+    """
+    mask = urandom(len(value))
+    return (mask + _xor(mask, value)).hex()
+
+
+def unmasked(text: str) -> bytes:
+    """The value that `masked` gave this text; any other text gives some value, or none."""
+    try:
+        both = bytes.fromhex(text)
+    except ValueError:
+        return b""
+    half = len(both) // 2
+    return _xor(both[:half], both[half:])
+
+
+def _xor(first: bytes, second: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(first, second, strict=False))
+
+
 def base64url_sha256(value: bytes) -> str:
     """SHA-256 in base64url without padding, as OAuth writes the hash of a token, a certificate or a verifier."""
     return urlsafe_b64encode(sha256(value).digest()).decode().rstrip("=")

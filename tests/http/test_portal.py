@@ -194,6 +194,17 @@ async def test_a_form_of_another_site_is_refused(
     assert await reads(http, token) == 200
 
 
+async def test_the_token_of_a_form_has_no_bytes_in_common_from_page_to_page(portal: Portal) -> None:
+    """Else the length of a compressed page, with text that another site chose in its URL, would give it away."""
+    first, second = [
+        re.findall(r'name="form_token" value="([0-9a-f]+)"', (await portal.get()).text)[0] for _ in range(2)
+    ]
+    same = [a for a, b in zip(bytes.fromhex(first), bytes.fromhex(second), strict=True) if a == b]
+    assert len(same) < 8, (first, second)
+    # Of a page that is still open in another tab.
+    assert (await portal.post("/leave", form_token=first)).status_code != 403
+
+
 async def test_the_overview_shows_banks_accounts_and_who_can_read_what(
     services: Services, http: httpx.AsyncClient, account: Account, other: Keyed, portal: Portal, token: str
 ) -> None:

@@ -18,7 +18,7 @@ from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
 from coatcheck.config import Settings
-from coatcheck.crypto import keyed_hash
+from coatcheck.crypto import keyed_hash, masked
 from coatcheck.db.database import Connection, columns, fetch_one, run
 from coatcheck.errors import InvalidToken, UnknownUser
 from coatcheck.grants.links import Link, LinkKind, Links
@@ -197,8 +197,8 @@ class PortalSessions:
         await self._set_idle_at(connection, session, now, now)
 
     def form_token(self, secret: str) -> str:
-        """What every form of a session contains. Another site cannot know it (OWASP: synchronizer token)."""
-        return keyed_hash(self._hash_key, "portal_form", secret).hex()
+        """What a form of a session contains, masked. Another site cannot know it (OWASP: synchronizer token)."""
+        return masked(keyed_hash(self._hash_key, "portal_form", secret))
 
     async def _set_idle_at(
         self, connection: Connection, session: PortalSession, idle_at: datetime, now: datetime

@@ -1,7 +1,8 @@
 """Responses compressed with gzip for the clients that accept it.
 
 A compressed response that contains a secret and text from an attacker discloses the secret byte by byte (BREACH). Only
-surfaces whose responses never contain both use it. The API does not, because it returns codes and tokens.
+surfaces whose responses never contain both use it: the token in their forms is masked anew in each page. The API does
+not, because it returns codes and tokens.
 """
 
 from starlette.datastructures import Headers

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
+from coatcheck.crypto import unmasked
 from coatcheck.errors import InvalidRequest, WrongBrowser
 from coatcheck.http.bodies import read_body
 
@@ -53,9 +54,8 @@ async def read_form_with_token(request: Request, token: str) -> Form:
         InvalidRequest: it is not a form.
     """
     form = await read_form(request)
-    given = form.get(FORM_TOKEN, ("",))[0]
-    # Encoded: of texts, `compare_digest` takes ASCII only, and raises TypeError for others.
-    if not secrets.compare_digest(given.encode(), token.encode()):
+    given = unmasked(form.get(FORM_TOKEN, ("",))[0])
+    if not secrets.compare_digest(given, unmasked(token)):
         raise WrongBrowser
     return form
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
 from coatcheck.clock import Clock
-from coatcheck.crypto import keyed_hash
+from coatcheck.crypto import keyed_hash, masked
 from coatcheck.db.database import Connection, fetch_one, run
 from coatcheck.errors import InvalidToken
 from coatcheck.grants.secrets import Kind, generate, parse_secret
@@ -153,8 +153,8 @@ class StaffSessions:
             )
 
     def form_token(self, secret: str) -> str:
-        """What every form of a session contains. Another site cannot know it (OWASP: synchronizer token)."""
-        return keyed_hash(self._hash_key, "staff_form", secret).hex()
+        """What a form of a session contains, masked. Another site cannot know it (OWASP: synchronizer token)."""
+        return masked(keyed_hash(self._hash_key, "staff_form", secret))
 
     async def _record(
         self, connection: Connection, session: StaffSession, action: str, **detail: str
