@@ -1,6 +1,7 @@
 """Every control of the sandbox bank, reached by each of its triggers, as a client and a processor see it."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -171,6 +172,30 @@ async def name_mismatch(member: Member) -> None:
     assert {each["owner_name"] for each in read}.isdisjoint(usual)
 
 
+async def name_variant(member: Member) -> None:
+    for read in (await member.listed("account_owners"), await read_owners(member)):
+        assert all(re.fullmatch(r"[A-Z' ]+ [A-Z] [A-Z' ]+ JR", each["owner_name"]) for each in read)
+
+
+async def no_phone(member: Member) -> None:
+    for read in (await member.listed("account_owners"), await read_owners(member)):
+        assert {each["phone"] for each in read} == {None}
+
+
+async def po_box(member: Member) -> None:
+    for read in (await member.listed("account_owners"), await read_owners(member)):
+        assert all(each["address"].startswith("PO Box ") for each in read)
+
+
+async def read_owners(member: Member) -> list[dict[str, Any]]:
+    """What a processor reads."""
+    found: list[dict[str, Any]] = (await (await member.token()).read("/account/account_owners"))[
+        "account_owners"
+    ]
+    assert found
+    return found
+
+
 async def business(member: Member) -> None:
     assert all(each["owner_name"].endswith("LLC") for each in await member.listed("account_owners"))
     read = (await (await member.token()).read("/account/account_owners"))["account_owners"]
@@ -339,7 +364,8 @@ CHECKS: dict[str, tuple[str, Check]] = {
     check.__name__: (check.__name__, check)
     for check in (
         empty, closed_account, frozen, nsf, currency_cad, unreadable_account, no_tx, duplicate_tx,
-        reordered_pages, backdated, pending_only, unusable_rows, joint, no_owner, name_mismatch, business,
+        reordered_pages, backdated, pending_only, unusable_rows, joint, no_owner, name_mismatch, name_variant,
+        no_phone, po_box, business,
         leading_zeros, seventeen_digits, canadian, tokenized_number, wrong_number, mfa_every_job, mfa_twice,
         wrong_then_right, scope_reduced, token_reuse, schema_drift,
     )

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import re
+import unicodedata
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
@@ -344,6 +346,28 @@ def name_mismatch(baseline: Run, result: Run) -> None:
     assert {each.owner_name for each in result.owners}.isdisjoint(each.owner_name for each in baseline.owners)
 
 
+def name_variant(baseline: Run, result: Run) -> None:
+    for usual, owner in zip(baseline.owners, result.owners, strict=True):
+        first, last = (unaccented(each) for each in usual.owner_name.split(" ", 1))
+        assert owner.owner_name == f"{first} {last[0]} {last} JR".upper()
+        assert (owner.address, owner.phone) == (usual.address, usual.phone)
+
+
+def no_phone(baseline: Run, result: Run) -> None:
+    assert all(each.phone for each in baseline.owners)
+    assert result.owners == tuple(replace(each, phone=None) for each in baseline.owners)
+
+
+def po_box(baseline: Run, result: Run) -> None:
+    for usual, owner in zip(baseline.owners, result.owners, strict=True):
+        assert re.fullmatch(r"PO Box [0-9]{3,4}", owner.address)
+        assert replace(owner, address=usual.address) == usual
+
+
+def unaccented(name: str) -> str:
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+
+
 def business(baseline: Run, result: Run) -> None:
     assert all(each.is_business for each in result.accounts)
     assert not any(each.is_business for each in baseline.accounts)
@@ -399,8 +423,8 @@ def persona(baseline: Run, result: Run) -> None:
 DATA_CONTROLS: dict[str, tuple[str, Callable[[Run, Run], None]]] = {
     check.__name__: (check.__name__, check)
     for check in (
-        nsf, no_tx, pending_only, joint, no_owner, name_mismatch, business, leading_zeros, seventeen_digits,
-        canadian, tokenized, wrong_number, unusable_rows, empty,
+        nsf, no_tx, pending_only, joint, no_owner, name_mismatch, name_variant, no_phone, po_box, business,
+        leading_zeros, seventeen_digits, canadian, tokenized, wrong_number, unusable_rows, empty,
     )
 } | {"closed_account": ("closed_account", closed), "persona": ("persona=thin-file", persona)}  # fmt: skip
 

@@ -132,7 +132,8 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
     if records.login.has("no_owner") or records.login.has("scope_reduced"):
         return ()
     # The name is a seed only: a suffix gives a different owner, and it is not shown.
-    name = records.login.name + ("'s stranger" if records.login.has("name_mismatch") else "")
+    has = records.login.has
+    name = records.login.name + ("'s stranger" if has("name_mismatch") else "")
     if changed := records.login.side.owner_changed:
         name = f"{name}'s successor {changed}"
     return tuple(
@@ -145,6 +146,9 @@ def owners(records: BankRecords) -> tuple[BankOwner, ...]:
                 is_company=records.is_business and position == 0,
                 in_canada=records.is_canadian,
                 has_name_parts=records.institution.code not in _FULL_NAME_INSTITUTIONS,
+                spells_name_otherwise=has("name_variant"),
+                has_phone=not has("no_phone"),
+                has_post_office_box=has("po_box"),
             ),
         )
         for account in (records.household.accounts[shared] for shared in records.shared)

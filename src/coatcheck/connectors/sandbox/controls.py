@@ -193,6 +193,24 @@ _EVERY = (
         "An owner who is not the person that it expects.",
     ),
     Control(
+        "name_variant",
+        "The owner's name is in capitals without accents, with an initial and a suffix.",
+        "An `owner_name` such as `RENEE Q QUINONES JR`.",
+        "The owner that it expects, spelled in another way.",
+    ),
+    Control(
+        "no_phone",
+        "The bank has no telephone number of the owners.",
+        "Owners whose `phone` is null.",
+        _SAME,
+    ),
+    Control(
+        "po_box",
+        "The owners have a post office box in place of a street.",
+        "An `address` such as `PO Box 4711`.",
+        _SAME,
+    ),
+    Control(
         "business",
         "Accounts are business accounts, owned by a company.",
         "An `owner_name` that ends in LLC.",

@@ -4,6 +4,7 @@ The names do not come from a library, because an upgrade of it would change the 
 Telephone numbers are in the range 555-0100 to 555-0199, which is never assigned.
 """
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -82,6 +83,9 @@ class OwnerTraits:
     in_canada: bool = False
     has_name_parts: bool = True
     """False for a full name only, as at MX Bank."""
+    spells_name_otherwise: bool = False
+    has_phone: bool = True
+    has_post_office_box: bool = False
 
 
 def owner(seed: int, login_name: str, position: int, account_id: str, traits: OwnerTraits) -> BankOwner:
@@ -90,10 +94,18 @@ def owner(seed: int, login_name: str, position: int, account_id: str, traits: Ow
     city, state, postal_code, area = _choose(
         address_rng.random(), _CANADA if traits.in_canada else _UNITED_STATES
     )
-    address = f"{100 + int(address_rng.random() * 9800)} {_choose(address_rng.random(), _STREETS)}"
+    number = 100 + int(address_rng.random() * 9800)
+    address = (
+        f"PO Box {number}"
+        if traits.has_post_office_box
+        else f"{number} {_choose(address_rng.random(), _STREETS)}"
+    )
     rng = seeded(seed, "person", login_name, position)
     first, last = _choose(rng.random(), _GIVEN), _choose(rng.random(), _FAMILY)
     company = f"{last} {_choose(rng.random(), _TRADES)} LLC"
+    if traits.spells_name_otherwise:
+        company = company.upper()
+        first, last = f"{_plain_capitals(first)} {_plain_capitals(last)[0]}", f"{_plain_capitals(last)} JR"
     has_name_parts = traits.has_name_parts and not traits.is_company
     return BankOwner(
         account_id=account_id,
@@ -106,8 +118,12 @@ def owner(seed: int, login_name: str, position: int, account_id: str, traits: Ow
         postal_code=postal_code,
         country="CA" if traits.in_canada else "US",
         email=f"customer-{int(rng.random() * 10**8):08}@mail.example",
-        phone=f"+1{area}55501{int(rng.random() * 100):02}",
+        phone=f"+1{area}55501{int(rng.random() * 100):02}" if traits.has_phone else None,
     )
+
+
+def _plain_capitals(name: str) -> str:
+    return unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().upper()
 
 
 def _choose(chance: float, choices: tuple[_T, ...]) -> _T:
