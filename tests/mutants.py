@@ -90,8 +90,8 @@ PACKAGES = {
         "http/*.py",
         "http_* api_access api_processors api_query api_versions allowed_networks cells cli_server dashboard_exports "
         "dashboard_overview every_answer events management* oauth_return oauth_sender_constraints oauth_server openapi "
-        "portal rate_limits readiness redirect_urls request_bodies schemas_* statement_files throttling text "
-        "widget_languages widget_page widget_session widget_statement_files",
+        "portal rate_limits readiness redirect_urls request_bodies sandbox_faults schemas_* spellings_of_requests "
+        "statement_files text throttling widget_languages widget_page widget_session widget_statement_files",
     ),
 }
 

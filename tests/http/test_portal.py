@@ -205,6 +205,15 @@ async def test_the_token_of_a_form_has_no_bytes_in_common_from_page_to_page(port
     assert (await portal.post("/leave", form_token=first)).status_code != 403
 
 
+@pytest.mark.parametrize("body", [b"everything=%FF", "everything=ä".encode(), b"a=1&" * 1_001])
+async def test_a_body_that_is_not_a_form_is_refused(
+    http: httpx.AsyncClient, portal: Portal, body: bytes
+) -> None:
+    typed = {"Cookie": portal.cookie, "Content-Type": "application/x-www-form-urlencoded"}
+    answer = await http.post(f"{portal.home}/stop", headers=typed, content=body)
+    assert answer.status_code == 400, answer.text
+
+
 async def test_the_overview_shows_banks_accounts_and_who_can_read_what(
     services: Services, http: httpx.AsyncClient, account: Account, other: Keyed, portal: Portal, token: str
 ) -> None:
