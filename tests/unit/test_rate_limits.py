@@ -139,6 +139,30 @@ async def test_a_flood_of_keys_does_not_fill_the_memory(
 
 
 @pytest.mark.own_database
+async def test_ids_that_an_address_makes_up_beyond_its_limit_are_not_stored(services: Services) -> None:
+    limits = Limited(services, "database")(
+        limit_requests_of_address="3/minute",
+        limit_requests_of_caller="9/minute",
+        limit_failures_of_address="3/minute",
+        limit_failures_of_caller="9/minute",
+    )
+
+    async def count() -> int:
+        async with services.db.connection() as connection:
+            cursor = await connection.execute("SELECT count(*) FROM rate_limit")
+            ((number,),) = await cursor.fetchall()
+        return int(number)
+
+    before = await count()
+    for number in range(10):
+        assert await is_refused(limits, f"made up {number}", "192.0.2.77") is (number >= 3)
+        wait = await limits.count_failure(f"made up {number}", "192.0.2.77")
+        assert (wait is not None) is (number >= 3)
+    # Of the address, and of the three ids within its limit; for requests and for failures.
+    assert await count() - before == 2 * (1 + 3)
+
+
+@pytest.mark.own_database
 async def test_ended_periods_are_deleted_from_the_database(services: Services, clock: MovableClock) -> None:
     limits = Limited(services, "database")(limit_failures_of_caller="", limit_failures_of_address="1/minute")
     await limits.count_failure("id", HOME)

@@ -60,11 +60,10 @@ class RateLimits:
         Raises:
             TooManyRequests: it is above a limit.
         """
-        waits = (
-            await self._count(self._requests_of_address, "requests", network_of(address)),
-            await self._count(self._requests_of_caller, "caller", caller) if caller else None,
-        )
-        wait = max((wait for wait in waits if wait is not None), default=None)
+        # The address first: beyond its limit, the credentials that it makes up are not stored.
+        wait = await self._count(self._requests_of_address, "requests", network_of(address))
+        if wait is None and caller:
+            wait = await self._count(self._requests_of_caller, "caller", caller)
         if wait is not None:
             raise TooManyRequests(wait)
 
@@ -75,11 +74,11 @@ class RateLimits:
             How long to wait if it is above a limit; otherwise None.
         """
         network = network_of(address)
-        waits = (
-            await self._count(self._failures_of_caller, "failures", caller, network) if caller else None,
-            await self._count(self._failures_of_address, "failures", network),
-        )
-        return max((wait for wait in waits if wait is not None), default=None)
+        # As for requests: beyond the limit of the address, the ids that it makes up are not stored.
+        wait = await self._count(self._failures_of_address, "failures", network)
+        if wait is None and caller:
+            wait = await self._count(self._failures_of_caller, "failures", caller, network)
+        return wait
 
     async def count_refused_code(self, processor: str, address: str | None) -> timedelta | None:
         """Counts a code that the processor may not redeem.
