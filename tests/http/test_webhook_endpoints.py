@@ -290,6 +290,24 @@ async def test_the_receiver_is_authenticated_to_as_configured_and_the_credential
         assert secret is None or (secret not in row and secret.encode() not in sealed)
 
 
+async def test_the_credentials_of_one_receiver_are_not_sent_to_another(api: Api) -> None:
+    """Else whoever may change endpoints reads credentials that are never shown."""
+    bearer = {"type": "bearer", "token": "s3cret"}
+    guid = (await create(api, authentication=bearer))["guid"]
+    path, elsewhere = f"{ENDPOINTS}/{guid}", "https://other.example.com/hooks"
+
+    async def send(**fields: Any) -> int:
+        body = {"webhook_endpoint": fields}
+        return (await api.http.patch(path, json=body, auth=api.caller.auth)).status_code
+
+    assert await send(url=elsewhere) == 422
+    assert (await api.get(path)).json()["webhook_endpoint"]["url"] == URL
+    assert await send(url=f"{URL}/another/path") == 200
+    assert await send(url=elsewhere, authentication=bearer) == 200
+    assert await send(authentication={"type": "none"}) == 200
+    assert await send(url=URL) == 200
+
+
 async def test_what_waits_for_a_paused_endpoint_is_sent_in_order_when_it_is_enabled(
     api: Api, receiver: Receiver
 ) -> None:

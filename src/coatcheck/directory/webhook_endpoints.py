@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 
+import httpx
+
 from coatcheck import ids
 from coatcheck.audit.entries import Entry
 from coatcheck.audit.journal import Journal
@@ -144,9 +146,11 @@ class WebhookEndpoints:
 
         Raises:
             InvalidRequest: as `create`.
+            Unprocessable: the URL leads to another receiver, to which the credentials of this one would be sent.
         """
         self._check(owner, changes)
         endpoint = await find_endpoint(connection, owner.guid, guid, lock=True)
+        _check_credentials(endpoint, changes)
         values: dict[str, object] = {
             name: value
             for name, value in (("url", changes.url), ("status", changes.status and changes.status.value))
@@ -303,3 +307,19 @@ class WebhookEndpoints:
                 detail=detail,
             ),
         )
+
+
+def _check_credentials(endpoint: Endpoint, changes: EndpointChanges) -> None:
+    """The credentials are never shown. Whoever could send them elsewhere would read them.
+
+    Raises:
+        Unprocessable: as `WebhookEndpoints.update`.
+    """
+    keeps_credentials = changes.authentication is None and endpoint.authentication != AuthenticationType.NONE
+    if keeps_credentials and changes.url is not None and _origin(changes.url) != _origin(endpoint.url):
+        raise Unprocessable("The URL leads to another host. Send its authentication too.")
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parsed = httpx.URL(url)
+    return parsed.scheme, parsed.host, parsed.port

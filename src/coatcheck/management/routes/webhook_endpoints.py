@@ -65,7 +65,8 @@ WEBHOOKS = Group(
             webhook_endpoints.update_endpoint,
             "updateWebhookEndpoint",
             "Change a webhook endpoint",
-            "What waited for a paused endpoint is sent when it is enabled again.",
+            "What waited for a paused endpoint is sent when it is enabled again. A URL on another host needs "
+            "`authentication` too, if there is one: 422 otherwise.",
             body=WebhookEndpointChangeRequestBody,
             answer=WebhookEndpointResponseBody,
         ),
