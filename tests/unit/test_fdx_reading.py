@@ -15,15 +15,17 @@ async def test_unknown_values_empty_lists_and_extra_fields_pass(provider: FdxPro
             "a1", accountCategory="DIGITAL_WALLET", accountType="CRYPTOWALLET", status="SLEEPING", extra={}
         ),
         account("a2", currency={"currencyCode": "XTS"}, currentBalance="7.00", availableBalance=None),
+        account("a3", currency="CAD"),
     ]
     provider.networks, provider.transactions = [], [transaction("t1", category="Not a category of ours")]
     run = await read(provider, profile)
     assert [(each.type, each.currency_code, each.balance) for each in run.accounts] == [
         ("CRYPTOWALLET", "USD", Decimal("120.5")),
         ("CHECKING", "XTS", Decimal("7.00")),
+        ("CHECKING", "CAD", Decimal("120.5")),
     ]
     assert not run.numbers
-    assert len(run.transactions) == 2
+    assert len(run.transactions) == 3
 
 
 async def test_wrapped_entities_of_older_versions_are_read(provider: FdxProvider, profile: str) -> None:

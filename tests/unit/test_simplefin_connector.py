@@ -409,6 +409,7 @@ OTHER = account(2, conn_id="CON-2", org={"name": "Other", "domain": "other.examp
         ((), [{"code": "gen.", "msg": "Trouble"}], BankFailed),
         ((), [{"code": "con.", "msg": "Trouble", "conn_id": "CON-1"}], BankFailed),
         (["Connection to Bank may need attention"], [], ActionNeeded),
+        (["You must reauthenticate."], [], ActionNeeded),
         (["Something is wrong"], [], BankFailed),
         (
             (),
@@ -422,6 +423,17 @@ async def test_an_error_of_every_account_is_the_status_of_the_member(
 ) -> None:
     with pytest.raises(error):
         await read(SimplefinServer([account(1)], errors, errlist))
+
+
+async def test_a_connection_is_recognised_by_a_number_and_an_organization_without_a_name_by_its_domain() -> (
+    None
+):
+    numbered = SimplefinServer([account(1, conn_id=5)], errlist=[{"code": "con.auth", "conn_id": 5}, AUTH])
+    unnamed = {**account(1), "org": {"domain": "bank.example", "sfin-url": "x"}}
+    text = "Connection to bank.example may need attention"
+    for server in (numbered, SimplefinServer([unnamed], [text])):
+        with pytest.raises(ActionNeeded):
+            await read(server)
 
 
 async def test_errors_of_every_connection_are_one_of_every_account() -> None:

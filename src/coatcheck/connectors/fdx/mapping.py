@@ -102,7 +102,8 @@ def account(row: Entity) -> BankAccount | None:
         subtype=subtype,
         nickname=text(row, "nickname"),
         balance=balance,
-        currency_code=text(entity_of(row.get("currency")), "currencyCode") or "USD",
+        # Some institutions write the code itself in place of the entity.
+        currency_code=text(entity_of(row.get("currency")), "currencyCode") or text(row, "currency") or "USD",
         available_balance=_amount(row, "availableBalance", "availableCashBalance"),
         account_number_mask=_mask(row),
         apr=_amount(row, "purchasesApr", "annualPercentageRate"),

@@ -9,6 +9,8 @@ from coatcheck.errors import ActionNeeded, BankError, BankFailed
 
 ATTENTION = "connection to "
 """How servers of version 1 begin the text about a connection that the user has to repair."""
+REAUTHENTICATE = "reauthenticate"
+"""A word of the text with which version 1 of the protocol asks the user to sign in: `You must reauthenticate.`"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +30,10 @@ class Problem:
         if self.is_of_account:
             return self.account_id is None or text(account.get("id")) == self.account_id
         if self.conn_id is not None:
-            return account.get("conn_id") == self.conn_id
+            return text(account.get("conn_id")) == self.conn_id
         if self.org_name is not None:
             org = account.get("org")
-            return isinstance(org, dict) and org.get("name") == self.org_name
+            return isinstance(org, dict) and self.org_name in {text(org.get("name")), text(org.get("domain"))}
         return True
 
     def stops_reading(self, account: Row) -> bool:
@@ -79,4 +81,4 @@ def _of_version_1(message: str) -> Problem:
     if message.casefold().startswith(ATTENTION):
         name = message[len(ATTENTION) :].partition(" may need attention")[0]
         return Problem(needs_user=True, org_name=name)
-    return Problem()
+    return Problem(needs_user=REAUTHENTICATE in message.casefold())
