@@ -115,6 +115,9 @@ SLOW: Mapping[str, bytes] = {
     "XML bomb": BOMB,
     "OFX with sections that do not end": replaced(OFX, b"PAYROLL", b"<![CDATA[" * 50_000),
     "CSV with an amount of many spaces": HOSTILE["CSV with an amount of many spaces"].data,
+    "MT940 with thousands of statements": b"".join(
+        b":20:S\n:25:1/2\n:60F:C261001EUR%d,\n:62F:C261031EUR%d,\n-\n" % (n, n + 1) for n in range(4_000)
+    ),
     "BAI2 with a long summary": replaced(BAI2, b"015,15000,,,/", b"015,15000,,," + b"010,1,,," * 50_000 + b"/"),
 }  # fmt: skip
 """Files of less than a megabyte that could take hours or much memory."""

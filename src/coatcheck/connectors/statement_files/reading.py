@@ -128,13 +128,12 @@ def _merged(accounts: Sequence[FileAccount]) -> Iterator[FileAccount]:
 
 def _without_copies(statements: Sequence[FileAccount]) -> Sequence[FileAccount]:
     """The statements without copies of one. A balance that a statement changes is not what it was before."""
-    found: list[FileAccount] = []
+    found, seen = list[FileAccount](), set[FileAccount]()
     for each in statements:
-        is_copy = (
-            each.opening and each.closing and each.opening.amount != each.closing.amount and each in found
-        )
-        if not is_copy:
+        changes = each.opening and each.closing and each.opening.amount != each.closing.amount
+        if not changes or each not in seen:
             found.append(each)
+        seen.add(each)
     return found
 
 
