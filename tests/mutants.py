@@ -115,7 +115,7 @@ copy_also_copy_files()
 create_mutants(1)
 """
 DISABLED_PLUGINS = ("randomly", "xdist", "cacheprovider", "unraisableexception")
-# uvicorn calls the application of these tests, to see whether it is one, and takes the function of mutmut for a factory.
+# uvicorn takes the application of these tests for a factory, because mutmut has changed the type of its methods.
 DESELECTED = "not trailer"
 ARGUMENTS = [
     *("-p", "tests.mutants", "-k", DESELECTED),
