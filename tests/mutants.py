@@ -257,6 +257,8 @@ def run_alone(directory: Path, environment: dict[str, str], change: str) -> tupl
         stderr=subprocess.DEVNULL,
         check=False,
     )
+    if done.returncode == pytest.ExitCode.USAGE_ERROR:
+        sys.exit("pytest does not find the tests.")
     result = {0: "survived", int(pytest.ExitCode.NO_TESTS_COLLECTED): "no tests"}
     return change, result.get(done.returncode, "timeout" if done.returncode < 0 else "killed")
 
