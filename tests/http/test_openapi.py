@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from typing import Any
 
+import httpx
 import jsonschema
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -243,6 +244,11 @@ def test_the_bodies_of_errors_are_those_that_the_server_answers() -> None:
     )
 
 
+def test_a_parameter_is_required_or_does_not_say_so() -> None:
+    found = [each.get("required", True) for _, operation in operations() for each in operation["parameters"]]
+    assert set(found) == {True}
+
+
 def test_limits_and_enumerations_are_in_the_document() -> None:
     user = SCHEMAS["UserRequest"]["properties"]
     assert user["id"]["anyOf"][0] == {
@@ -279,6 +285,23 @@ def test_schema_names_are_unique_titles() -> None:
 def test_an_excerpt_of_the_document_and_its_page_are_as_a_person_read_them() -> None:
     """`make excerpt` writes them again after a change: read the difference."""
     assert openapi_excerpt.generated() == openapi_excerpt.written()
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/openapi.json", "application/json"),
+        ("/docs", "text/html; charset=utf-8"),
+        ("/docs.css", "text/css; charset=utf-8"),
+        ("/docs.js", "text/javascript; charset=utf-8"),
+    ],
+)
+async def test_the_document_and_the_page_are_served(
+    http: httpx.AsyncClient, path: str, media_type: str
+) -> None:
+    answer = await http.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 class Reader(HTMLParser):

@@ -23,6 +23,7 @@ LATIN_1 = st.text(st.characters(max_codepoint=255))
         "=",
         "a",
         "Zm9v",
+        "UFBS!LTE6Y2NwX2s=",
         b64encode(b"\xff:\xff").decode(),
         b64encode(b"PPR%FF:x").decode(),
         b64encode(b"PPR%00:x").decode(),
@@ -31,6 +32,12 @@ LATIN_1 = st.text(st.characters(max_codepoint=255))
 def test_credentials_that_cannot_be_decoded_are_refused(encoded: str) -> None:
     with pytest.raises(InvalidClient):
         basic([f"Basic {encoded}"], Kind.CLIENT_KEY)
+
+
+def test_a_request_without_credentials_is_told_which_to_send() -> None:
+    with pytest.raises(InvalidClient) as refused:
+        basic([], Kind.CLIENT_KEY)
+    assert refused.value.problem == "Send the id and the API key with HTTP Basic."
 
 
 @pytest.mark.parametrize("sent", ["PPR-1:ccp_k", "PPR%2D1:ccp%5Fk", "%50PR-1:ccp_%6b"])
