@@ -183,10 +183,11 @@ async def test_the_guarded_client_connects_to_no_private_address(url):
 @pytest.mark.parametrize("before", [(), ("93.184.216.34",)], ids=["at once", "after the look-up"])
 async def test_a_name_with_a_private_address_is_like_a_host_that_does_not_answer(monkeypatch, before):
     """Else whoever chose the name would learn which ports are open there."""
-    connections = []
+    connections, received = [], []
 
-    async def accept(_reader, writer):
+    async def accept(reader, writer):
         connections.append(1)
+        received.append(await reader.read())
         writer.close()
         await writer.wait_closed()
 
@@ -203,6 +204,7 @@ async def test_a_name_with_a_private_address_is_like_a_host_that_does_not_answer
     with pytest.raises(BankUnavailable):
         await clients.guarded.get(f"http://inside.example.com:{port}/")
     assert before or connections == []
+    assert b"".join(received) == b""
     server.close()
     await server.wait_closed()
     addresses = [*before, "127.0.0.1"]

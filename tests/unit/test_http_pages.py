@@ -4,7 +4,7 @@ import pytest
 from starlette.responses import Response
 
 from coatcheck.http.headers import OPENED_BY_CLIENTS, Policy, page_headers
-from coatcheck.http.message_page import Form, Link, leading_page, message, question
+from coatcheck.http.message_page import Form, Link, page_with_link, message, question
 
 
 @pytest.mark.parametrize("policy", Policy)
@@ -50,7 +50,7 @@ def test_a_message_that_the_server_is_not_available_says_when_to_come_back() -> 
 
 
 def test_a_page_that_leads_somewhere_has_a_title_and_the_link() -> None:
-    answer = leading_page("Connect", "Sign in first.", Link("/sign-in?a=1&b=2", "Sign in"))
+    answer = page_with_link("Connect", "Sign in first.", Link("/sign-in?a=1&b=2", "Sign in"))
     page = page_of(answer)
     assert answer.status_code == 200
     assert "<title>Connect</title>" in page

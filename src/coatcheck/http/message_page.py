@@ -76,7 +76,7 @@ def question(title: str, text: str, form: Form, *, lang: str = "en") -> Response
     return HTMLResponse(page, 200, page_headers(Policy.QUESTION, targets=form.targets))
 
 
-def leading_page(title: str, text: str, link: Link, *, lang: str = "en") -> Response:
+def page_with_link(title: str, text: str, link: Link, *, lang: str = "en") -> Response:
     """The page with a link to where the user goes on."""
     page = _PAGES.get_template("message.html").render(title=title, text=text, link=link, lang=lang)
     return HTMLResponse(page, 200, page_headers(Policy.MESSAGE, ancestors="'none'"))

@@ -8,7 +8,7 @@ from coatcheck.grants.access_urls import AppGrant
 from coatcheck.grants.portal_sessions import SIGN_IN_PATH
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.message_page import Link, leading_page, message
+from coatcheck.http.message_page import Link, page_with_link, message
 from coatcheck.http.request import CompleteResponse
 from coatcheck.simplefin.account_sets import (
     MAX_TRANSACTIONS,
@@ -40,7 +40,7 @@ async def create(request: SimplefinRequest) -> CompleteResponse:
     if request.services.portal_identity_provider.is_configured:
         # Below the address that users know, also if this server answers at several.
         address = f"{request.services.settings.base_url}{SIGN_IN_PATH}"
-        page = leading_page(TITLE, HOW_BY_SIGN_IN, Link(address, "Sign in"))
+        page = page_with_link(TITLE, HOW_BY_SIGN_IN, Link(address, "Sign in"))
     else:
         page = message(200, TITLE, HOW)
     headers = tuple(page_headers(Policy.MESSAGE).items())

@@ -185,12 +185,10 @@ class FdxApi:
             ConsentRevoked: the token opens nothing any more.
             BankError: the institution refused or failed.
         """
-        body, path = (
-            {"reason": "USER_ACTION", "initiator": "DATA_ACCESS_PLATFORM"},
-            f"/consents/{consent_id}/revocation",
-        )
+        path = f"/consents/{consent_id}/revocation"
+        body = {"reason": "USER_ACTION", "initiator": "DATA_ACCESS_PLATFORM"}
         response = await self._send("PUT", path, json=body)
-        if response.status_code == 405:  # Axway's providers
+        if response.status_code == 405:  # some providers have it as PATCH
             response = await self._send("PATCH", path, json=body)
         if response.status_code in {404, 405, 501}:
             return False

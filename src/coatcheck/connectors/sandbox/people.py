@@ -104,7 +104,7 @@ def owner(seed: int, login_name: str, position: int, account_id: str, traits: Ow
     first, last = _choose(rng.random(), _GIVEN), _choose(rng.random(), _FAMILY)
     company = f"{last} {_choose(rng.random(), _TRADES)} LLC"
     if traits.spells_name_otherwise:
-        company = company.upper()
+        company = _plain_capitals(company)
         first, last = f"{_plain_capitals(first)} {_plain_capitals(last)[0]}", f"{_plain_capitals(last)} JR"
     has_name_parts = traits.has_name_parts and not traits.is_company
     return BankOwner(

@@ -35,6 +35,8 @@ NOT_READABLE = "This is no SimpleFIN setup token."
 CLAIMED = "The setup token is unknown or was claimed before. Create a new one."
 ONE_ATTEMPT = {"attempts": 1}
 """The extension of a request that is not repeated: the server counts every one."""
+MAX_SHARED_IDS = 32_768
+"""Characters of all ids that are remembered. A member's state is at most 64 KiB."""
 LONGEST_WAIT = timedelta(days=1)
 DEFAULT_WAIT = timedelta(hours=1)
 
@@ -128,13 +130,19 @@ class Access:
         """The ids that accounts of several connections have, in this answer or in an earlier one.
 
         They are remembered: when one of those accounts goes, the id must not come to stand for another one.
+
+        Raises:
+            BankDataUnusable: there are more than can be remembered.
         """
         connections: dict[str, set[str]] = {}
         for each in accounts:
             connections.setdefault(text(each.get("id")), set()).add(connection(each))
         shared = {id for id, found in connections.items() if len(found) > 1}
         if shared - {*self._state.shared_ids}:
-            await self._save(replace(self._state, shared_ids=sorted(shared | {*self._state.shared_ids})))
+            shared |= {*self._state.shared_ids}
+            if sum(map(len, shared)) > MAX_SHARED_IDS:
+                raise BankDataUnusable
+            await self._save(replace(self._state, shared_ids=sorted(shared)))
         return self._state.shared_ids
 
     async def _save(self, state: AccessState) -> None:
