@@ -4,7 +4,7 @@ import pytest
 from starlette.responses import Response
 
 from coatcheck.http.headers import OPENED_BY_CLIENTS, Policy, page_headers
-from coatcheck.http.message_page import Form, Link, page_with_link, message, question
+from coatcheck.http.message_page import Form, Link, message, page_with_link, question
 
 
 @pytest.mark.parametrize("policy", Policy)

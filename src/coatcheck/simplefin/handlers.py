@@ -8,7 +8,7 @@ from coatcheck.grants.access_urls import AppGrant
 from coatcheck.grants.portal_sessions import SIGN_IN_PATH
 from coatcheck.http.encoding import JSON, encode
 from coatcheck.http.headers import Policy, page_headers
-from coatcheck.http.message_page import Link, page_with_link, message
+from coatcheck.http.message_page import Link, message, page_with_link
 from coatcheck.http.request import CompleteResponse
 from coatcheck.simplefin.account_sets import (
     MAX_TRANSACTIONS,
