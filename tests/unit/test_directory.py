@@ -247,6 +247,22 @@ async def test_simultaneous_updates_of_a_user_keep_both_changes(services: Servic
     assert (found.metadata, found.email) == ("m", "a@example.com")
 
 
+async def test_the_webhook_of_a_deletion_counts_an_update_that_came_first(
+    services: Services, user: User
+) -> None:
+    async with services.db.transaction() as connection:
+        await services.users.update(connection, user, {"id": "ann"}, actor="operator")
+        await services.users.delete(connection, user, actor="operator")
+        cursor = await connection.execute(
+            """SELECT payload::json ->> 'action', (payload::json #>> '{user,revision}')::int,
+                      payload::json #>> '{user,id}' FROM event
+               WHERE owner_guid = %s AND type = 'USER' ORDER BY position""",
+            (user.client_guid,),
+        )
+        events = await cursor.fetchall()
+    assert events[-2:] == [("updated", 2, "ann"), ("deleted", 3, "ann")]
+
+
 async def test_the_audit_log_says_from_where_keys_are_accepted(
     services: Services, client: Keyed, processor: Keyed
 ) -> None:

@@ -118,6 +118,8 @@ class Users:
             NotFound: the user was deleted meanwhile.
         """
         records = dict(await count_user_data(connection, user.guid))
+        # Again, now that the row is locked: an update may have come first, and the revision must be greater than its.
+        user = await find_user(connection, user.client_guid, user.guid)
         # Before anything is deleted: the events name the grants, and the attestation counts them.
         grants = await live_grants_of_user(connection, user.guid, self._clock.instant())
         grants_ended = await self._tokens.count_live(connection, user.client_guid, user.guid)
