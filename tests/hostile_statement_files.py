@@ -79,6 +79,7 @@ HOSTILE: Mapping[str, Hostile] = {
     "OFX with a broken amount": Hostile(replaced(OFX, b"1500.00", b"NaN"), 20, f"{TRANSACTION}/TRNAMT"),
     "OFX with an amount in exponents": Hostile(replaced(OFX, b"1500.00", b"1e999999999"), 20, f"{TRANSACTION}/TRNAMT"),
     "OFX with a month 13": Hostile(replaced(OFX, b"20261015", b"20261315"), 20, f"{TRANSACTION}/DTPOSTED"),
+    "OFX with a long character reference": Hostile(replaced(OFX, b"PAYROLL", b"&#" + b"9" * 5000 + b";"), 20, "NAME"),
     "OFX that closes what is not open": Hostile(replaced(OFX, b"</STMTRS>", b"</STMTXX>"), 25, "STMTXX"),
     "MT940 cut off": Hostile(MT940[: MT940.index(b":62F:")], 2, ":62F:"),
     "MT940 without an account": Hostile(replaced(MT940, b":25:37040044/0532013000\n", b""), 2, ":25:"),
@@ -113,6 +114,7 @@ HOSTILE: Mapping[str, Hostile] = {
 
 SLOW: Mapping[str, bytes] = {
     "XML bomb": BOMB,
+    "CAMT with a long amount": replaced(CAMT, b">50.00<", b">" + b"9" * 200_000 + b"x<"),
     "OFX with sections that do not end": replaced(OFX, b"PAYROLL", b"<![CDATA[" * 50_000),
     "CSV with an amount of many spaces": HOSTILE["CSV with an amount of many spaces"].data,
     "MT940 with thousands of statements": b"".join(

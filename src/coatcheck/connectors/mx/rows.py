@@ -177,7 +177,7 @@ def _web_url(url: object) -> str | None:
 
 def _without_tags(text: object) -> str | None:
     """MX puts links into the text."""
-    return re.sub(r"<[^>]*>", "", text) if isinstance(text, str) else None
+    return re.sub(r"<[^<>]*>", "", text) if isinstance(text, str) else None
 
 
 def _record(kind: type[Record], row: Row, **values: Any) -> Record:

@@ -29,7 +29,7 @@ INTERIM = "ITBD"
 NO_REFERENCE = frozenset({"NOTPROVIDED", "NONREF", "NOREF", "UNKNOWN"})
 DIRECTIONS: Mapping[str, int] = MappingProxyType({"CRDT": 1, "DBIT": -1})
 PENDING = frozenset({"PDNG", "FUTR"})
-DECIMAL = re.compile(r"[+-]?[0-9]*\.?[0-9]*")
+DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)")
 """What a decimal of XML Schema can be written as."""
 
 

@@ -114,13 +114,17 @@ class _Tree:
         self._line = 1
 
     def add(self, match: re.Match[str], line: int) -> None:
-        closes, name, is_empty, value = match[1], match[2].upper(), match[3], html.unescape(match[4]).strip()
+        closes, name, is_empty = match[1], match[2].upper(), match[3]
         self._line = line
         if closes:
             self._close(name, line)
             return
         if self._root is not None and not self._open:
             return  # what follows the end of OFX
+        try:
+            value = html.unescape(match[4]).strip()
+        except ValueError:  # Python converts no number of thousands of digits
+            raise UnreadableFile("A character reference is too long.", line=line, element=name) from None
         self._count += 1
         parent = self._open[-1] if self._open else None
         element = Element(name, line, parent, text=value)

@@ -27,7 +27,7 @@ from coatcheck.errors import UnreadableFile
 
 HEAD = 4096
 """The bytes or characters in which a format must show itself."""
-XML_HEAD = re.compile(rb"^\s*(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*<\s*[?!\w]")
+XML_HEAD = re.compile(rb"^\s*(?:(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)\s*)?<\s*[?!\w]")
 OFX_HEAD = re.compile(r"<OFX>|OFXHEADER", re.IGNORECASE)
 MT940_HEAD = re.compile(r"^(?::20:|\{1:F)", re.MULTILINE)
 BAI2_HEAD = re.compile(r"\A\s*01,")
