@@ -489,6 +489,28 @@ async def test_accounts_of_two_connections_with_one_id_are_two_accounts() -> Non
     assert [each.id for each in (await read(server, state=last_state(run))).accounts] == ["CON-2/A1"]
 
 
+async def test_an_account_keeps_its_id_when_another_bank_comes_with_the_same_one() -> None:
+    first, second = account(1), {**OTHER, "id": "A1"}
+    server = SimplefinServer([first])
+    run = await read(server)
+    assert [each.id for each in run.accounts] == ["A1"]
+    server.accounts = [second, first]
+    run = await read(server, state=last_state(run))
+    assert [each.id for each in run.accounts] == ["CON-2/A1", "A1"]
+    server.accounts = [second]
+    run = await read(server, state=last_state(run))
+    assert [each.id for each in run.accounts] == ["CON-2/A1"]
+    server.accounts = [first]
+    assert [each.id for each in (await read(server, state=last_state(run))).accounts] == ["A1"]
+
+
+async def test_an_account_keeps_its_id_when_its_connection_gets_another_one() -> None:
+    server = SimplefinServer([account(1)])
+    run = await read(server)
+    server.accounts = [{**account(1), "conn_id": "CON-9"}]
+    assert [each.id for each in (await read(server, state=last_state(run))).accounts] == ["A1"]
+
+
 async def test_accounts_of_two_organizations_of_version_1_with_one_id_are_two_accounts() -> None:
     rows = [
         {**account(1), "conn_id": None, "org": {"domain": domain, "sfin-url": "x"}}

@@ -6,7 +6,7 @@ Every request is counted in the state before it is sent, so that no failure and 
 import binascii
 import ipaddress
 from base64 import b64decode
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -126,24 +126,24 @@ class Access:
         _raise_unless_ok(response)
         return json_object(response)
 
-    async def shared_ids(self, accounts: Iterable[Row]) -> Collection[str]:
-        """The ids that accounts of several connections have, in this answer or in an earlier one.
+    async def with_ids(self, accounts: Sequence[Row]) -> Sequence[tuple[str, Row]]:
+        """The accounts of an answer, each with its id among all accounts of the access.
 
-        They are remembered: when one of those accounts goes, the id must not come to stand for another one.
+        An id that accounts of several connections have stays that of the account that had it alone before. This is
+        remembered: when one of the accounts goes, the id must not come to stand for another one.
 
         Raises:
-            BankDataUnusable: there are more than can be remembered.
+            BankDataUnusable: there are more such ids than can be remembered.
         """
         connections: dict[str, set[str]] = {}
         for each in accounts:
             connections.setdefault(text(each.get("id")), set()).add(connection(each))
-        shared = {id for id, found in connections.items() if len(found) > 1}
-        if shared - {*self._state.shared_ids}:
-            shared |= {*self._state.shared_ids}
-            if sum(map(len, shared)) > MAX_SHARED_IDS:
-                raise BankDataUnusable
-            await self._save(replace(self._state, shared_ids=sorted(shared)))
-        return self._state.shared_ids
+        state = self._state.listing(connections)
+        if sum(map(len, state.shared_ids)) > MAX_SHARED_IDS:
+            raise BankDataUnusable
+        if state != self._state:
+            await self._save(state)
+        return [(state.id_of(text(each.get("id")), connection(each)), each) for each in accounts]
 
     async def _save(self, state: AccessState) -> None:
         self._state = state

@@ -4,7 +4,7 @@ The end user pastes a setup token. The first run claims it; the access URL is th
 every grant on its accounts: processors read what was stored, and only this connector calls the server.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
@@ -73,7 +73,7 @@ class SimplefinConnector(Connector):
         for number, query in enumerate(_queries(session.task)):
             listed, problems = _checked(await access.accounts(query))
             hides_accounts |= any(each.hides_accounts for each in problems)
-            accounts = _with_ids(listed, await access.shared_ids(listed))
+            accounts = await access.with_ids(listed)
             if number == 0:
                 found = (rows.account(row, id) for id, row in accounts)
                 await session.add_accounts(each for each in found if each is not None)
@@ -122,15 +122,6 @@ def _checked(answer: Row) -> tuple[Sequence[Row], Sequence[Problem]]:
     if failure := failure_of(problems, accounts):
         raise failure
     return accounts, problems
-
-
-def _with_ids(accounts: Sequence[Row], shared_ids: Collection[str]) -> Sequence[tuple[str, Row]]:
-    """The accounts, each with its id among all accounts of the access."""
-    ids = [rows.text(row.get("id")) for row in accounts]
-    return [
-        (f"{rows.connection(row)}/{id}" if id in shared_ids else id, row)
-        for id, row in zip(ids, accounts, strict=True)
-    ]
 
 
 async def _add_transactions(

@@ -1,9 +1,10 @@
 """What is kept of a member: its access URL, and how often it was read today."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date, datetime
+from hashlib import sha256
 
 from coatcheck.errors import BankDataUnusable
 
@@ -19,6 +20,8 @@ class AccessState:
     """Seconds since 1970: the server asked not to be called earlier."""
     shared_ids: Sequence[str] = ()
     """Ids that accounts of several connections have had. An id is unique within its connection only."""
+    owners: Mapping[str, str] = field(default_factory=dict)
+    """The connection of each id that one account alone had, or had until another one came. Both are digests."""
 
     def requests_on(self, day: date) -> int:
         return self.requests if self.day == day.isoformat() else 0
@@ -27,19 +30,37 @@ class AccessState:
         """With one more request."""
         return replace(self, day=now.date().isoformat(), requests=self.requests_on(now.date()) + 1)
 
+    def listing(self, connections: Mapping[str, Collection[str]]) -> "AccessState":
+        """After an answer that lists accounts.
+
+        Args:
+            connections: those of the accounts with each id.
+        """
+        shared = {*self.shared_ids} | {id for id, found in connections.items() if len(found) > 1}
+        alone = {_digest(id): _digest(*found) for id, found in connections.items() if id not in shared}
+        kept = {_digest(id) for id in shared}
+        before = {id: connection for id, connection in self.owners.items() if id in kept}
+        return replace(self, shared_ids=sorted(shared), owners=before | alone)
+
+    def id_of(self, id: str, connection: str) -> str:
+        """The id of an account among all accounts of the access."""
+        if id not in self.shared_ids or self.owners.get(_digest(id)) == _digest(connection):
+            return id
+        return f"{connection}/{id}"
+
     def encode(self) -> bytes:
-        values = {
-            "access_url": self.access_url,
-            "day": self.day,
-            "requests": self.requests,
-            "not_before": self.not_before,
-        }
-        # Only if there are any: a worker of an earlier version does not know the field.
-        return json.dumps(values | ({"shared_ids": [*self.shared_ids]} if self.shared_ids else {})).encode()
+        return json.dumps(asdict(self)).encode()
 
     @classmethod
     def decode(cls, state: bytes) -> "AccessState":
+        known = {each.name for each in fields(cls)}
         try:
-            return cls(**json.loads(state))
-        except (ValueError, TypeError):
+            # A worker of a later version may have written more.
+            return cls(**{name: value for name, value in json.loads(state).items() if name in known})
+        except (ValueError, TypeError, AttributeError):
             raise BankDataUnusable("The state of the member cannot be read.") from None
+
+
+def _digest(text: str) -> str:
+    """What tells a text from others. A thousand ids with their connections would exceed the size of a state."""
+    return sha256(text.encode()).hexdigest()[:12]
