@@ -43,13 +43,18 @@ class WidgetOptions:
     """As `NewMember.announces_initial_data`, of a member that is connected here."""
 
     def encode(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        values = asdict(self)
+        # Only if it is true: a program of an earlier version does not know the field.
+        if not self.announces_initial_data:
+            del values["announces_initial_data"]
+        return json.dumps(values).encode()
 
     @classmethod
     def decode(cls, encoded: bytes | str) -> "WidgetOptions":
-        fields = json.loads(encoded)
-        kinds = [JobKind(kind) for kind in fields.pop("kinds")]
-        return cls(kinds=kinds, return_target=ReturnTarget(**fields.pop("return_target")), **fields)
+        # A program of a later version may have written more fields.
+        values = {name: value for name, value in json.loads(encoded).items() if name in cls.__slots__}
+        kinds = [JobKind(kind) for kind in values.pop("kinds")]
+        return cls(kinds=kinds, return_target=ReturnTarget(**values.pop("return_target")), **values)
 
 
 @dataclass(frozen=True, slots=True)
