@@ -407,6 +407,9 @@ def test_the_offset_of_an_ofx_time_is_in_hours_with_a_fraction(offset: str, expe
     [
         (b"CHARSET:1251", "cp1251", "Магазин"),
         (b"CHARSET:1250", "cp1250", "Żółć"),
+        (b"CHARSET:ISO-8859-1", "cp1252", "Café \N{EN DASH} 5 € \N{LEFT DOUBLE QUOTATION MARK}x"),
+        (b"CHARSET:iso-8859-9", "cp1254", "Iğdir 5 €"),
+        (b"CHARSET:ISO-8859-1", "cp852", "Ł"),
         (b"CHARSET:ISO-8859-7", "iso-8859-7", "Καφές"),
         (b"CHARSET:NONE\nX:ENCODING:SHIFT_JIS", "shift_jis", "三菱"),
         (b"CHARSET:1252", "utf-8", "Café"),
@@ -418,6 +421,14 @@ def test_the_character_set_that_an_ofx_file_names_is_used_if_it_is_not_in_utf_8(
     header: bytes, encoding: str, text: str
 ) -> None:
     data = OFX.replace(b"CHARSET:1252", header).replace(b"PAYROLL", text.encode(encoding))
+    assert text in [each.description for each in read(data).transactions]
+
+
+@pytest.mark.parametrize(("encoding", "text"), [("cp1252", "5 € für Öl"), ("latin-1", "\x81 für Öl")])
+def test_an_xml_document_that_names_iso_8859_1_can_have_the_characters_of_windows(
+    encoding: str, text: str
+) -> None:
+    data = CAMT.replace(b"UTF-8", b"ISO-8859-1").replace(b"Refund", text.encode(encoding))
     assert text in [each.description for each in read(data).transactions]
 
 

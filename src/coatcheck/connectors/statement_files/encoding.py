@@ -1,7 +1,9 @@
 """The text of a file whose character set is not known. Banks name it wrongly, or not at all."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from types import MappingProxyType
 
 from coatcheck.errors import UnreadableFile
 
@@ -29,6 +31,13 @@ NAMED = re.compile(
     re.IGNORECASE,
 )
 """The name of a character set in the header of OFX 1 or in an XML declaration."""
+EXTENDED: Mapping[str, str] = MappingProxyType(
+    {"ISO-8859-1": "Windows-1252", "ISO-8859-9": "Windows-1254", "ISO-8859-11": "Windows-874"}
+)
+"""What is read in place of a character set: it has € and curly quotation marks where that one has control characters.
+
+Banks name the one and write the other, and browsers read it so (WHATWG, Encoding Standard, 4.2).
+"""
 
 
 def text_of(data: bytes) -> tuple[str, str | None]:
@@ -60,7 +69,18 @@ def _named(data: bytes) -> Sequence[tuple[str, str]]:
     if found is None:
         return ()
     name = f"Windows-{found[1].decode()}" if found[1] else found[2].decode().upper()
+    name = EXTENDED.get(name, name)
     return ((name.replace("Windows-", "cp"), name),)
+
+
+def extended(data: bytes) -> str | None:
+    """The character set in which to read an XML document, if it is not the one that the document names."""
+    for encoding, name in _named(data[:HEAD].partition(b"?>")[0]):
+        if name in EXTENDED.values():
+            with suppress(UnicodeDecodeError):
+                data.decode(encoding)
+                return encoding
+    return None
 
 
 EXPORTS = "OFX, QFX, CAMT.053, MT940, BAI2 or CSV"

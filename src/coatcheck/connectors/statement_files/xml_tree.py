@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
+from coatcheck.connectors.statement_files.encoding import extended
 from coatcheck.errors import UnreadableFile
 
 MAX_DEPTH = 64
@@ -55,12 +56,12 @@ class Element:
 class _Builder:
     """Receives the events of the parser."""
 
-    def __init__(self) -> None:
+    def __init__(self, encoding: str | None) -> None:
         self.root: Element | None = None
         self._open: list[Element] = []
         self._texts: list[str] = []
         self._count = 0
-        self.parser = parser = expat.ParserCreate()
+        self.parser = parser = expat.ParserCreate(encoding)
         parser.buffer_text = True
         parser.StartDoctypeDeclHandler = self._refuse_doctype
         parser.StartElementHandler = self._start
@@ -103,7 +104,7 @@ def parse_xml(data: bytes) -> Element:
         UnreadableFile: it is not well-formed, is cut off, is in another character set than it says, has a document
             type, or has too many elements.
     """
-    builder = _Builder()
+    builder = _Builder(extended(data))
     try:
         builder.parser.Parse(data, True)
     except expat.ExpatError as error:
