@@ -52,7 +52,7 @@ DIGESTS = {
     "20261127_0040_accounts_by_guid.py": "1697ca2be6e69b97359c6e8e1e0dd8d71e9fdf6d0e940481f8f5d6f17523a703",
     "20261127_0041_partitions_keep_their_pages.py": "1b2358f9d9f2fb2e978af5374dc3a5a6bdd1a8b4998c6affdd04fc5ce8afd480",
     "20261127_0042_grants_that_end_early.py": "c860284c99647c99722fa6eeeaf255314069d164f314a32d5886eef3bfbd5e57",
-    "20261127_0043_revisions.py": "fa55220a2855b958d7fc84fd7e557229c2e0313255889cde7838e1256453760d",
+    "20261127_0043_revisions.py": "b08b9caae306e877622fe7ff3fe99df993f607b36e10bc5c3b9539403456743d",
     "20261127_0044_initial_data.py": "a43f4c92146671bc5b148abcbf3fe7512ec8ccfa91a36202cf8e6a727594a391",
 }
 VERSIONS = Path(next(iter(migrations.__path__))) / "versions"

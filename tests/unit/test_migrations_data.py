@@ -1,6 +1,7 @@
 """What migrations do with the rows that they find."""
 
 import hashlib
+import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -111,3 +112,19 @@ def test_an_entry_whose_text_would_become_another_one_stops_the_migration(before
         store_entry(connection, ENTRIES[0].replace('":', '": '))
     with pytest.raises(Exception, match="an audit entry would have another text"):
         upgrade(before)
+
+
+def test_the_revision_of_a_row_begins_after_what_the_program_before_sends_while_it_is_replaced(
+    before: str,
+) -> None:
+    add = "INSERT INTO end_user (guid, client_guid, created_at) VALUES (%s, 'CLT-1', now())"
+    with psycopg.connect(before) as connection:
+        connection.execute("INSERT INTO client (guid, name, created_at) VALUES ('CLT-1', 'Acme', now())")
+        connection.execute(add, ("USR-1",))
+    upgrade(before)
+    last_sent = time.time() + 23 * 3600
+    with psycopg.connect(before) as connection:
+        connection.execute(add, ("USR-2",))
+        (old,), (new,) = connection.execute("SELECT revision FROM end_user ORDER BY guid").fetchall()
+    assert old > last_sent
+    assert new == 1

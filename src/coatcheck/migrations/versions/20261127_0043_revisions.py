@@ -1,7 +1,9 @@
 """Users and members have a number that each change increases (pre-deploy).
 
 The webhooks of MX's format had the second of the change in its place, so that two changes in one second could not be
-put in order. A row that exists begins at the present second, which is after every number that was sent about it.
+put in order. A row that exists begins at the second one day from now: the program before sends seconds until it is
+stopped, and those are smaller if that is within the day. A row that it inserts meanwhile begins at 1, so receivers that
+have a second of it ignore what follows.
 
 The SQL is frozen: it takes nothing from the program or an installed library.
 """
@@ -18,7 +20,7 @@ ADD = """
 DO $$
 BEGIN
     EXECUTE format('ALTER TABLE {table} ADD COLUMN revision bigint NOT NULL DEFAULT %s',
-                   extract(epoch FROM now())::bigint);
+                   extract(epoch FROM now() + interval '1 day')::bigint);
     ALTER TABLE {table} ALTER COLUMN revision SET DEFAULT 1;
 END
 $$"""
