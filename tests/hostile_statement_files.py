@@ -89,6 +89,13 @@ HOSTILE: Mapping[str, Hostile] = {
     "MT940 with an amount of 17 digits": Hostile(replaced(MT940, b"CR12,50", b"CR12345678901234567,50"), 8, ":61:"),
     "MT940 with two commas": Hostile(replaced(MT940, b"CR12,50", b"CR1,200,50"), 8, ":61:"),
     "MT940 with a space in a balance": Hostile(replaced(MT940, b"EUR62,50", b"EUR1 062,50"), 10, ":62F:"),
+    "MT940 with an apostrophe of typography": Hostile(
+        replaced(MT940, b"EUR62,50", "EUR1\N{RIGHT SINGLE QUOTATION MARK}062,50".encode()), 10, ":62F:"
+    ),
+    "MT940 with a no-break space": Hostile(replaced(MT940, b"DR50,00", "DR1\u00a0500,00".encode()), 6, ":61:"),
+    "MT940 with an underline": Hostile(replaced(MT940, b"DR50,00", b"DR1_500,00"), 6, ":61:"),
+    "MT940 with letters in a balance": Hostile(replaced(MT940, b"EUR100,00", b"EUR1O0,00"), 5, ":60F:"),
+    "MT940 with a space for the currency": Hostile(replaced(MT940, b"EUR62,50", b" 1062,50"), 10, ":62F:"),
     "MT940 with a month 99": Hostile(replaced(MT940, b":61:261005", b":61:269905"), 2),
     "BAI2 cut off": Hostile(BAI2[:120], 3, "03"),
     "BAI2 with another total": Hostile(replaced(BAI2, b"49,32000", b"49,32001"), 8, "49"),

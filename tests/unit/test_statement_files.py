@@ -432,6 +432,17 @@ def test_an_xml_document_that_names_iso_8859_1_can_have_the_characters_of_window
     assert text in [each.description for each in read(data).transactions]
 
 
+def test_an_xml_document_with_a_mark_of_utf_8_is_in_utf_8_whatever_it_names() -> None:
+    data = CAMT.replace(b"UTF-8", b"ISO-8859-1").replace(b"Refund", "5 €".encode())
+    assert "5 €" in [each.description for each in read(b"\xef\xbb\xbf" + data).transactions]
+
+
+def test_a_transaction_of_mt940_without_a_code_of_its_kind_is_read() -> None:
+    for end in (b"", b" ", b"\nNTRFNONREF", b"NTR", b" NTRFNONREF"):
+        data = MT940.replace(b"DR50,00NTRFNONREF//55555", b"DR50,00" + end)
+        assert amounts(read(data)) == amounts(read(MT940))
+
+
 def transaction(day: int, amount: int, text: str, bank_id: str | None) -> FileTransaction:
     return FileTransaction(date(2026, 10, day), Decimal(amount), text, "USD", bank_id)
 

@@ -39,13 +39,18 @@ FORMS = (mt940.tags.Statement(), mt940.tags.StatementASNB(), mt940.tags.Statemen
 """The forms of `:61:`: that of SWIFT, and those of banks with longer references."""
 BALANCE = re.compile(r"^(:6[0-5][FM]?:[CD]\d{6})([A-Z]{3})?(?=\d)", re.ASCII | re.MULTILINE)
 """A balance up to its currency, which some files leave out."""
+FIELD = re.compile(r"^:6(?:[0245][FM]?|1):", re.MULTILINE)
+"""A balance or a transaction."""
 AMOUNT = re.compile(
-    r"^(:6(?:[0-5][FM]?:[CD]\d{6}[A-Z]{3}|1:\d{6}(?:\d{4}|\s{4})?[A-Z]?[CD][A-Z]?[\n ]?))([\d,]+)",
+    r"(:6(?:[0245][FM]?:[CD]\d{6}[A-Z]{3}|(1):\d{6}(?:\d{4}|\s{4})?[A-Z]?[CD][A-Z]?[\n ]?))([\d,]+)"
+    r"[ \t]*(?(2)(?=[A-Za-z]|$)|$)",
     re.ASCII | re.MULTILINE,
 )
-"""A balance or a transaction up to its amount, and the amount."""
+"""Such a field up to its amount, and the amount. Only a transaction has more, which begins with a letter."""
+KIND = re.compile(r"[A-Z][A-Z0-9 ]{3}", re.ASCII | re.IGNORECASE)
+ANY_KIND = "NMSC"
+"""SWIFT's code of a transaction of any other kind."""
 LEADING_ZEROS = re.compile(r"^0+(?=\d)", re.ASCII)
-MARK = re.compile(r"[.']|[ ]\d", re.ASCII)
 MAX_AMOUNT = 15  # characters
 OPENING = ("final_opening_balance", "intermediate_opening_balance", "opening_balance")
 CLOSING = ("final_closing_balance", "intermediate_closing_balance", "closing_balance")
@@ -144,20 +149,23 @@ def _parse(message: _Message) -> Transactions:
 def _with_whole_amounts(message: _Message) -> str:
     """The text as the library reads it whole: of `1.500,00` it would read 1, and of many zeros the first sixteen.
 
+    It would also put a transaction in the place of the one before, if that has no code of its kind.
+
     Raises:
         UnreadableFile: an amount has another mark than the comma before its decimals, or too many digits.
     """
-    text = _with_currencies(message.text)
-
-    def whole(match: re.Match[str]) -> str:
-        amount = LEADING_ZEROS.sub("", match[2])
-        if len(amount) > MAX_AMOUNT or amount.count(",") > 1 or MARK.match(text, match.end()):
-            line = message.line + text.count("\n", 0, match.start())
+    text, parts, end = _with_currencies(message.text), list[str](), 0
+    for field in FIELD.finditer(text):
+        match = AMOUNT.match(text, field.start())
+        amount = LEADING_ZEROS.sub("", match[3]) if match else ""
+        if match is None or len(amount) > MAX_AMOUNT or amount.count(",") > 1:
+            line = message.line + text.count("\n", 0, field.start())
             problem = "An amount cannot be read: its decimals are after a comma, and it has no other mark."
-            raise UnreadableFile(problem, line=line, element=match[1][: match[1].index(":", 1) + 1])
-        return f"{match[1]}{amount}"
-
-    return AMOUNT.sub(whole, text)
+            raise UnreadableFile(problem, line=line, element=field[0])
+        kind = ANY_KIND if match[2] and not KIND.match(text, match.end()) else ""
+        parts += [text[end : match.start(3)], amount, kind]
+        end = match.end()
+    return "".join([*parts, text[end:]])
 
 
 def _parse_as(message: _Message, text: str, form: mt940.tags.Statement) -> Transactions:
