@@ -7,7 +7,8 @@ from types import MappingProxyType
 
 from coatcheck.errors import UnreadableFile
 
-BYTE_ORDER_MARKS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
+UTF_8_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARKS = ((UTF_8_MARK, "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 OTHER_FILES = (
     (b"%PDF", "a PDF document"),
     (b"PK\x03\x04", "a ZIP archive or a spreadsheet"),
@@ -75,6 +76,8 @@ def _named(data: bytes) -> Sequence[tuple[str, str]]:
 
 def extended(data: bytes) -> str | None:
     """The character set in which to read an XML document, if it is not the one that the document names."""
+    if data.startswith(UTF_8_MARK):
+        return "utf-8"
     for encoding, name in _named(data[:HEAD].partition(b"?>")[0]):
         if name in EXTENDED.values():
             with suppress(UnicodeDecodeError):
