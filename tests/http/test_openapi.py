@@ -65,6 +65,24 @@ def test_every_part_of_a_path_is_a_parameter_of_it() -> None:
         assert len(names) == len(set(names))
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("post", "/coatcheck/webhook_endpoints"),
+        ("patch", "/coatcheck/webhook_endpoints/{guid}"),
+        ("post", "/coatcheck/webhook_endpoints/{guid}/test"),
+        ("post", "/coatcheck/webhook_endpoints/{guid}/redeliver"),
+        ("post", "/coatcheck/deliveries/{guid}/redeliver"),
+        ("post", "/coatcheck/sandbox/clock"),
+    ],
+)
+def test_what_cannot_be_processed_is_described_without_the_reason_of_another_route(
+    method: str, path: str
+) -> None:
+    refused = resolved(DOCUMENT["paths"][path][method]["responses"]["422"])
+    assert refused["description"] == "`unprocessable_entity_error`: The data cannot be processed."
+
+
 def test_the_document_has_the_path_the_statuses_and_the_versions_of_each_route() -> None:
     for route in ROUTES:
         operation = DOCUMENT["paths"][route.documented_path][route.method.lower()]

@@ -60,7 +60,7 @@ SANDBOX = Group(
             answer=MovedClockResponseBody,
             in_transaction=False,
             has_deadline=False,
-            refusals=(errors.Unprocessable("The clock only moves forward."),),
+            refusals=(errors.Unprocessable(),),
         ),
         Route(
             "POST",

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from coatcheck import errors
 from coatcheck.events.catalogue import patterns
 from coatcheck.events.delivery import DeliveryStatus
 from coatcheck.http.route import PAGE, Caller, Group, Parameter
@@ -40,6 +41,7 @@ WEBHOOKS = Group(
             body=WebhookEndpointRequestBody,
             answer=WebhookEndpointResponseBody,
             status=201,
+            refusals=(errors.Unprocessable(),),
         ),
         OwnRoute(
             "GET",
@@ -69,6 +71,7 @@ WEBHOOKS = Group(
             "`authentication` too, if there is one: 422 otherwise.",
             body=WebhookEndpointChangeRequestBody,
             answer=WebhookEndpointResponseBody,
+            refusals=(errors.Unprocessable(),),
         ),
         OwnRoute(
             "DELETE",
@@ -99,6 +102,7 @@ WEBHOOKS = Group(
             body=WebhookTestRequest,
             answer=DeliveryResponseBody,
             status=202,
+            refusals=(errors.Unprocessable(),),
         ),
         OwnRoute(
             "POST",
@@ -112,6 +116,7 @@ WEBHOOKS = Group(
             body=RedeliveryRequest,
             answer=RedeliveryResponseBody,
             status=202,
+            refusals=(errors.Unprocessable(),),
         ),
         OwnRoute(
             "GET",
@@ -167,6 +172,7 @@ WEBHOOKS = Group(
             "A new delivery of the same event to the same receiver, with the same `webhook-id`.",
             answer=DeliveryResponseBody,
             status=202,
+            refusals=(errors.Unprocessable(),),
         ),
     ),
 )
