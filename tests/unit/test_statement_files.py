@@ -160,16 +160,46 @@ def test_amounts_without_a_sign_have_the_direction_that_another_column_says(out:
 @pytest.mark.parametrize(
     "rows",
     [
-        b"2026-10-25,RENT,-1200.50,DEBIT\n2026-10-26,REFUND,10.00,DEBIT\n",
-        b"2026-10-25,RENT,1200.50,CARD\n2026-10-26,PAY,10.00,CREDIT\n",
+        b"2026-10-25,RENT,-1200.50,CARD\n2026-10-26,REFUND,10.00,CARD\n",
+        b"2026-10-25,RENT,1200.50,CARD\n2026-10-26,PAY,10.00,TRANSFER\n",
+        b"2026-10-25,RENT,-1200.50,DEBIT\n2026-10-26,FEE,-10.00,FEE\n2026-10-26,PAY,5.00,\n",
     ],
 )
 def test_a_column_that_says_no_directions_leaves_the_signs_of_the_amounts(rows: bytes) -> None:
     found = read_statement_file(b"Date,Description,Amount,Type\n" + rows)
     signs = [each.amount < 0 for each in found.statement.accounts[0].transactions]
-    assert signs == [b"-1200" in rows, False]
+    assert signs == [b",-" in row for row in rows.splitlines()]
     assert found.mapping is not None
     assert "direction" not in found.mapping.columns
+
+
+@pytest.mark.parametrize("amount", ["(1200.50)", "-1200.50", "\N{MINUS SIGN}1200.50", "1200.50-"])
+def test_a_sign_that_agrees_with_the_direction_changes_nothing(amount: str) -> None:
+    rows = f"2026-10-25,RENT,{amount},Debit\n2026-10-26,PAY,3000.00,Credit\n2026-10-27,NOTE,0.00,Debit\n"
+    found = read_statement_file(f"Date,Description,Amount,Type\n{rows}".encode())
+    assert amounts(found.statement.accounts[0])[:2] == ["-1200.50", "3000.00"]
+    assert found.mapping is not None
+    assert found.mapping.columns["direction"] == "Type"
+
+
+@pytest.mark.parametrize(
+    ("third", "line"),
+    [
+        ("5.00,", 4),
+        ("2.00,Fee", 4),
+        ("(5.00),Debit", 2),
+        ("-5.00,Credit", 2),
+        ("-5.00,", 2),
+    ],
+)
+def test_amounts_are_refused_if_their_signs_and_directions_do_not_fit_together(third: str, line: int) -> None:
+    rows = f"2026-10-25,RENT,1200.50,Debit\n2026-10-26,PAY,3000.00,Credit\n2026-10-27,X,{third}\n"
+    data = f"Date,Description,Amount,Type\n{rows}".encode()
+    with pytest.raises(UnreadableFile) as refused:
+        read_statement_file(data)
+    assert (refused.value.line, refused.value.element) == (line, "direction")
+    assert "Type" in refused.value.columns
+    assert len(read(data, CsvMapping({"date": "Date", "amount": "Amount"})).transactions) == 3
 
 
 def test_a_direction_of_a_mapping_that_is_neither_is_refused_with_its_line() -> None:

@@ -40,6 +40,7 @@ NO_ACCOUNT = (
 )
 LONGEST_AMOUNT = 100
 """Characters of a cell with an amount, with its currency and spaces. `CODE` takes the square of them."""
+NOT_ZERO = re.compile("[1-9]")
 SIGNED = re.compile(r"[-\u2212(]")
 CODE = re.compile(r"^(?:[A-Z]{3}|[$€£¥])\s*|\s*(?:[A-Z]{3}|[$€£¥])$")
 
@@ -154,11 +155,22 @@ def _guessed(rows: Sequence[_Row]) -> tuple[_Table, Mapping[str, str]]:
 
 
 def _says_directions(table: _Table) -> bool:
-    """Whether the column that was taken for the direction has one for each amount, and no amount has a sign."""
-    amounts = [row for row in table.rows if table.cell(row, "amount")]
-    return all(
-        _direction(table, row) is not None and not SIGNED.search(table.cell(row, "amount")) for row in amounts
-    )
+    """Whether the column that was taken for the direction has one for each amount.
+
+    Raises:
+        UnreadableFile: a direction contradicts its sign in a file with signs, or some amounts have neither.
+    """
+    rows = [row for row in table.rows if NOT_ZERO.search(table.cell(row, "amount"))]
+    directions = [_direction(table, row) for row in rows]
+    signs = [-1 if SIGNED.search(table.cell(row, "amount")) else 1 for row in rows]
+    if not any(directions):
+        return False
+    has_signs = -1 in signs
+    for row, direction, sign in zip(rows, directions, signs, strict=True):
+        if direction not in {None, sign} if has_signs else direction is None:
+            problem = "The amount is not clear: send `mapping`, without `direction` if the signs of the amounts say it."
+            raise UnreadableFile(problem, line=row.line, element="direction")
+    return None not in directions
 
 
 def _direction(table: _Table, row: _Row) -> int | None:
