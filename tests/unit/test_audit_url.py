@@ -6,6 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from structlog.testing import capture_logs
 
 from coatcheck.app import build
 from coatcheck.audit.checkpoints import parse
@@ -56,8 +57,11 @@ async def test_the_newest_checkpoint_is_posted_until_it_was_received(
     async with build(replace(settings, audit_checkpoint_url=url), clock) as services:
         worker = build_worker(services)
         await fill(services, 10)
-        while not receiver.received:
-            await worker.seal()
+        with capture_logs() as logged:
+            while not receiver.received:
+                await worker.seal()
+        refused = [each for each in logged if each["event"] == "audit.not_published"]
+        assert [each["error"] for each in refused] == ["HTTPStatusError"]
         for _ in range(3):
             await worker.publisher.publish()
     (kind, first), (_, second) = receiver.received
