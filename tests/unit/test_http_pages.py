@@ -43,6 +43,7 @@ def test_a_message_has_its_title_its_text_and_its_language() -> None:
     assert "<h1>Not found</h1>" in page
     assert "<p>Ask for another link.</p>" in page
     assert "Retry-After" not in answer.headers
+    assert answer.headers["Content-Security-Policy"].endswith("frame-ancestors 'none'")
 
 
 def test_a_message_that_the_server_is_not_available_says_when_to_come_back() -> None:
