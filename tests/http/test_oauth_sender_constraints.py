@@ -121,7 +121,8 @@ async def test_a_proof_whose_request_was_refused_is_not_accepted_again(
     assert first.status_code == 405, first.text
     again = await setup.http.request(method, path, headers=headers)
     assert again.status_code == 401
-    assert again.headers["www-authenticate"].startswith('DPoP error="invalid_dpop_proof"')
+    algorithms = "ES256 PS256 Ed25519 EdDSA"
+    assert again.headers["www-authenticate"] == f'DPoP error="invalid_dpop_proof", algs="{algorithms}"'
     assert await setup.recorded("token.refused") == 1
 
 

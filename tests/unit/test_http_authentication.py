@@ -23,7 +23,7 @@ LATIN_1 = st.text(st.characters(max_codepoint=255))
         "=",
         "a",
         "Zm9v",
-        "UFBS!LTE6Y2NwX2s=",
+        "Q0xU!LTE6eA==",
         b64encode(b"\xff:\xff").decode(),
         b64encode(b"PPR%FF:x").decode(),
         b64encode(b"PPR%00:x").decode(),
