@@ -504,6 +504,16 @@ async def test_an_account_keeps_its_id_when_another_bank_comes_with_the_same_one
     assert [each.id for each in (await read(server, state=last_state(run))).accounts] == ["A1"]
 
 
+async def test_more_repeated_ids_than_a_state_can_hold_are_unusable_data() -> None:
+    repeated = [
+        {**account(1), "id": f"{number:0130}", "conn_id": f"CON-{bank}"}
+        for number in range(500)
+        for bank in (1, 2)
+    ]
+    with pytest.raises(BankDataUnusable):
+        await read(SimplefinServer(repeated))
+
+
 async def test_an_account_keeps_its_id_when_its_connection_gets_another_one() -> None:
     server = SimplefinServer([account(1)])
     run = await read(server)

@@ -275,6 +275,7 @@ class Numeric(Restriction):
         if text is None:
             return cls()
         # `int` takes signs, spaces, underscores and the digits of every script.
+        # 0 is out of range, so what is no number is refused as such a number is.
         return cls(int(text) if NUMBER.fullmatch(text) else 0)
 
     def atoms(self) -> Sequence[str]:

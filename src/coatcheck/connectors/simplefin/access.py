@@ -16,6 +16,7 @@ import httpx
 
 from coatcheck.connectors.contract import Session
 from coatcheck.connectors.json_answers import Row, json_object
+from coatcheck.connectors.session import MAX_STATE_BYTES
 from coatcheck.connectors.simplefin.rows import connection, text
 from coatcheck.connectors.simplefin.state import AccessState
 from coatcheck.errors import (
@@ -35,8 +36,6 @@ NOT_READABLE = "This is no SimpleFIN setup token."
 CLAIMED = "The setup token is unknown or was claimed before. Create a new one."
 ONE_ATTEMPT = {"attempts": 1}
 """The extension of a request that is not repeated: the server counts every one."""
-MAX_SHARED_IDS = 32_768
-"""Characters of all ids that are remembered. A member's state is at most 64 KiB."""
 LONGEST_WAIT = timedelta(days=1)
 DEFAULT_WAIT = timedelta(hours=1)
 
@@ -138,8 +137,8 @@ class Access:
         connections: dict[str, set[str]] = {}
         for each in accounts:
             connections.setdefault(text(each.get("id")), set()).add(connection(each))
-        state = self._state.listing(connections)
-        if sum(map(len, state.shared_ids)) > MAX_SHARED_IDS:
+        state = self._state.with_connections(connections)
+        if len(state.encode()) > MAX_STATE_BYTES:
             raise BankDataUnusable
         if state != self._state:
             await self._save(state)

@@ -30,7 +30,7 @@ class AccessState:
         """With one more request."""
         return replace(self, day=now.date().isoformat(), requests=self.requests_on(now.date()) + 1)
 
-    def listing(self, connections: Mapping[str, Collection[str]]) -> "AccessState":
+    def with_connections(self, connections: Mapping[str, Collection[str]]) -> "AccessState":
         """After an answer that lists accounts.
 
         Args:

@@ -146,9 +146,10 @@ def _guessed(rows: Sequence[_Row]) -> tuple[_Table, Mapping[str, str]]:
     for index, row in enumerate(rows[:MOST_PREAMBLE_ROWS]):
         if columns := guess_columns(row.cells):
             table = _table(row, rows[index + 1 :], columns)
-            if not _says_directions(table):
+            if "direction" in columns and not _says_directions(table):
                 columns = {name: header for name, header in columns.items() if name != "direction"}
-            return _table(row, rows[index + 1 :], columns), columns
+                table = _table(row, rows[index + 1 :], columns)
+            return table, columns
     raise UnreadableFile(
         "The columns of the table were not recognised: send `mapping`.", line=rows[0].line, element="columns"
     )
