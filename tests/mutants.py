@@ -96,13 +96,15 @@ PACKAGES = {
         "http/*.py",
         "http_* api_access api_processors api_query api_versions allowed_networks cells cli_server dashboard_exports "
         "dashboard_overview every_answer events management* oauth_return oauth_sender_constraints oauth_server openapi "
-        "portal rate_limits readiness redirect_urls request_bodies sandbox_faults schemas_* spellings_of_requests "
+        "portal rate_limits readiness redirect_urls request_bodies sandbox_faults schemas_* scope_matrix "
+        "spellings_of_requests "
         "statement_files text throttling widget_languages widget_page widget_session widget_statement_files",
         "tests/unit/test_http_pages.py tests/unit/test_http_negotiation.py tests/unit/test_http_authentication.py "
         "tests/unit/test_http_endpoint.py tests/http/test_openapi.py tests/http/test_spellings_of_requests.py "
         "tests/http/test_request_bodies.py tests/http/test_api_access.py tests/http/test_readiness.py "
         "tests/http/test_simplefin.py tests/http/test_widget_page.py tests/http/test_cli_server.py "
-        "tests/http/test_cells.py tests/http/test_portal.py tests/http/test_sandbox_faults.py",
+        "tests/http/test_cells.py tests/http/test_portal.py tests/http/test_sandbox_faults.py "
+        "tests/http/test_schemas_decoding.py tests/http/test_scope_matrix.py tests/http/test_statement_files.py",
     ),
 }
 

@@ -372,6 +372,11 @@ def test_each_command_of_the_page_sends_the_example_of_its_body() -> None:
                     assert f"--data-urlencode {shlex.quote(f'{name}={value}')}" in page
 
 
+def test_the_command_of_an_exchange_has_its_grant_type_and_its_code() -> None:
+    page = html.unescape(docs_page(RAW, style_url="/docs.css", script_url="/docs.js").decode())
+    assert "/token?grant_type=authorization_code&code=" in page
+
+
 def test_the_page_names_a_type_in_words() -> None:
     page = docs_page(RAW, style_url="/docs.css", script_url="/docs.js").decode()
     assert '<span class="kind">number or null</span>' in page

@@ -46,6 +46,13 @@ def test_credentials_are_read_with_and_without_the_encoding_of_rfc_6749(sent: st
     assert (credentials.id, credentials.api_key) == ("PPR-1", "ccp_k")
 
 
+def test_more_than_one_space_may_stand_before_the_credentials() -> None:
+    """As RFC 9110 11.4 has it: the scheme, one or more spaces, and the credentials."""
+    credentials = basic([f"Basic   {b64encode(b'PPR-1:ccp_k').decode()}"], Kind.PROCESSOR_KEY)
+    assert (credentials.id, credentials.api_key) == ("PPR-1", "ccp_k")
+    assert access_token(["Bearer  cct_x"], b"").secret == "cct_x"
+
+
 def test_an_encoded_key_of_the_other_kind_is_refused() -> None:
     with pytest.raises(InvalidClient) as refused:
         basic([f"Basic {b64encode(b'CLT%2D1:ccp%5Fk').decode()}"], Kind.CLIENT_KEY)

@@ -121,6 +121,15 @@ async def test_the_detail_of_a_refusal_is_logged_and_not_sent() -> None:
     assert [entry["detail"] for entry in logged] == ["for the operator"]
 
 
+async def test_the_operator_reads_that_a_request_took_longer_than_its_deadline() -> None:
+    with capture_logs() as logged:
+        async with _client(_raising(TimeoutError())) as client:
+            answer = await client.get("/")
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    assert [entry["detail"] for entry in logged] == ["deadline"]
+
+
 async def test_a_plain_refusal_is_not_logged() -> None:
     with capture_logs() as logged:
         async with _client(_raising(errors.NotFound())) as client:

@@ -4,7 +4,9 @@ import pytest
 from starlette.responses import Response
 
 from coatcheck.http.headers import OPENED_BY_CLIENTS, Policy, page_headers
+from coatcheck.http.i18n import LOCALES
 from coatcheck.http.message_page import Form, Link, message, page_with_link, question
+from coatcheck.http.pages import environments
 
 
 @pytest.mark.parametrize("policy", Policy)
@@ -68,6 +70,8 @@ def test_a_question_has_a_button_for_each_answer_and_cannot_be_framed() -> None:
     )
     answer = question("May it read?", "Until Friday.", form)
     page = page_of(answer)
+    assert "<title>May it read?</title>" in page
+    assert "<p>Until Friday.</p>" in page
     assert '<form method="post" action="/consent">' in page
     assert '<input type="hidden" name="state" value="&#34;x">' in page
     assert '<button name="answer" value="yes">Allow</button>' in page
@@ -75,3 +79,10 @@ def test_a_question_has_a_button_for_each_answer_and_cannot_be_framed() -> None:
     policy = answer.headers["Content-Security-Policy"]
     assert "frame-ancestors 'none'" in policy
     assert "form-action 'self' https://app.example" in policy
+
+
+@pytest.mark.parametrize("surface", ["portal", "dashboard"])
+def test_a_page_escapes_what_it_shows_in_each_language(surface: str) -> None:
+    for locale in LOCALES:
+        shown = environments(surface)[locale].from_string("<b>{{ name }}</b>").render(name="<script>")
+        assert shown == "<b>&lt;script&gt;</b>"

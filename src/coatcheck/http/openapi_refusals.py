@@ -90,15 +90,11 @@ def _by_status(route: Route[Any]) -> dict[str, list[_Refusal]]:
 
 
 def _refusals(route: Route[Any]) -> Iterator[_Refusal]:
-    seen = set()
     for error in route.all_refusals():
         response = route.refuse(error)
         body = bytes(response.body)
         is_text = response.media_type == TEXT
-        refusal = _Refusal(error, response, body.decode() if is_text else msgspec.json.decode(body))
-        if refusal.key not in seen:
-            seen.add(refusal.key)
-            yield refusal
+        yield _Refusal(error, response, body.decode() if is_text else msgspec.json.decode(body))
 
 
 def _response(route: Route[Any], refusals: Sequence[_Refusal]) -> Node:
