@@ -1,5 +1,6 @@
 """Statement files: each format, the character sets and the ids of transactions."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
@@ -366,6 +367,28 @@ def test_a_statement_that_a_file_has_twice_is_read_once() -> None:
     account = read(MT940 + MT940)
     assert len(account.transactions) == 2
     assert account.difference == 0
+
+
+def test_a_field_whose_first_colon_stands_on_a_line_before_it_begins_a_statement_too() -> None:
+    """Savings banks of Germany give such files: their lines are cut to a width."""
+    second = MT940.replace(b"0532013000", b"0532013001").partition(b":20:")[2]
+    first, last = read_statement_file(MT940.replace(b"\n-}", b"") + b":\n20:" + second).statement.accounts
+    assert (first.number, last.number) == ("0532013000", "0532013001")
+    assert amounts(first) == amounts(last) == ["-50.00", "12.50"]
+    with pytest.raises(UnreadableFile, match="amount") as refused:
+        read(MT940.replace(b"\n:61:", b"\n:\n61:").replace(b"DR50,00", b"DR5.000,00"))
+    assert refused.value.line == 7
+
+
+def test_a_year_of_mt940_from_80_on_is_of_the_last_century() -> None:
+    account = read(re.sub(rb"(:6[0-2]F?:C?)26", rb"\g<1>95", MT940))
+    assert [each.date for each in account.transactions] == [date(1995, 10, 5), date(1995, 10, 20)]
+    assert (account.opening, account.closing) == (
+        FileBalance(Decimal(100), date(1995, 10, 1)),
+        FileBalance(Decimal("62.50"), date(1995, 10, 31)),
+    )
+    recent = read(re.sub(rb"(:6[0-2]F?:C?)26", rb"\g<1>79", MT940))
+    assert [each.date.year for each in recent.transactions] == [2079, 2079]
 
 
 def test_two_equal_statements_that_leave_the_balance_as_it_was_are_two() -> None:

@@ -37,6 +37,8 @@ ACCOUNT = re.compile(
 NO_REFERENCE = frozenset({"", "NONREF", "NOREF"})
 FORMS = (mt940.tags.Statement(), mt940.tags.StatementASNB(), mt940.tags.StatementGLS())
 """The forms of `:61:`: that of SWIFT, and those of banks with longer references."""
+CUT = re.compile(r"^:\n(?=(?:\d\d[A-Z]?|NS):)", re.ASCII | re.MULTILINE)
+"""The first colon of a field, where a bank that cuts its lines to a width leaves it on the line before."""
 BALANCE = re.compile(r"^(:6[0-5][FM]?:[CD]\d{6})([A-Z]{3})?(?=\d)", re.ASCII | re.MULTILINE)
 """A balance up to its currency, which some files leave out."""
 FIELD = re.compile(r"^:6(?:[0245][FM]?|1):", re.MULTILINE)
@@ -52,6 +54,8 @@ ANY_KIND = "NMSC"
 """SWIFT's code of a transaction of any other kind."""
 LEADING_ZEROS = re.compile(r"^0+(?=\d)", re.ASCII)
 MAX_AMOUNT = 15  # characters
+FIRST_YEAR = 1980
+"""SWIFT has two digits for a year: 80 is 1980, and 79 is 2079."""
 OPENING = ("final_opening_balance", "intermediate_opening_balance", "opening_balance")
 CLOSING = ("final_closing_balance", "intermediate_closing_balance", "closing_balance")
 
@@ -79,7 +83,7 @@ def read_mt940(text: str) -> Statement:
     Raises:
         UnreadableFile: it has no message, or a part that is needed is missing or unusable.
     """
-    messages = tuple(_messages(text))
+    messages = tuple(_messages(CUT.sub(r"\n:", text)))
     if not messages:
         raise UnreadableFile("The file has no message that begins with :20:.", line=1, element=":20:")
     return Statement(FileFormat.MT940, tuple(_account(each) for each in messages))
@@ -227,5 +231,5 @@ def _decimal(amount: Amount) -> Decimal:
 
 
 def _day(day: date) -> date:
-    """A plain date in place of the library's own kind."""
-    return date(day.year, day.month, day.day)
+    """A plain date in place of the library's own kind, for which every year is one of this century."""
+    return date(day.year - 100 if day.year >= FIRST_YEAR + 100 else day.year, day.month, day.day)
