@@ -182,11 +182,14 @@ clean: ## remove everything that make created
 	@touch $@
 
 # The archives are read and not installed: some have the samples in their source distribution only.
-.venv-samples/ready: requirements/samples-build.txt requirements/samples.txt
+DOWNLOAD_SAMPLES = .venv-samples/bin/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps \
+	--dest .venv-samples/files
+
+.venv-samples/ready: requirements/samples-build.txt requirements/samples.txt requirements/samples-python2.txt
 	$(call environment,.venv-samples,requirements/samples-build.txt)
-	@.venv-samples/bin/python -m pip --disable-pip-version-check download --quiet --require-hashes --no-deps \
-	--no-build-isolation --no-binary bai2,bankfile,beangulp-mt940,camt053-loader-mt940,mt-940,ofxparse \
-	--dest .venv-samples/files -r requirements/samples.txt
+	@$(DOWNLOAD_SAMPLES) --no-build-isolation -r requirements/samples.txt --no-binary \
+	bai2,bankfile,beangulp-mt940,camt053-loader-mt940,mt-940,mt940-writer,ofxparse,pretix,swiftlib
+	@$(DOWNLOAD_SAMPLES) --python-version 2.7 --only-binary :all: -r requirements/samples-python2.txt
 	@touch $@
 
 .venv-charts/ready: requirements/charts.txt
