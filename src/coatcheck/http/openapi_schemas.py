@@ -48,12 +48,12 @@ def _without_defaults(schema: Node, struct: type[Struct] | None) -> Node:
     An answer has a field with a default too, so that it is required. To generators of clients, a field with a
     default in a request is one that must be sent.
     """
-    properties = schema.get("properties", {})
-    if struct is None or not properties:
+    if struct is None:
         return schema
+    properties = schema["properties"]
     is_always_sent = not issubclass(struct, RequestSchema) and not struct.__struct_config__.omit_defaults
     defaulted = {name for name, node in properties.items() if "default" in node}
-    required = set(schema.get("required", ())) | (defaulted if is_always_sent else set())
+    required = set(schema["required"]) | (defaulted if is_always_sent else set())
     return {
         **schema,
         "properties": {name: _without(node, "default") for name, node in properties.items()},
