@@ -83,11 +83,17 @@ async def test_a_browser_saves_an_export_under_its_name_and_nothing_stores_it() 
 async def test_each_part_of_an_export_has_a_deadline_of_its_own() -> None:
     seen: list[float | None] = []
 
-    async def read() -> AsyncIterator[Sequence[object]]:
+    async def read() -> AsyncIterator[tuple[str, Sequence[object]]]:
         for name in ("a", "b"):
             seen.append(seconds_left())
-            yield [Record(name)]
+            yield name, [Record(name)]
+
+    async def records() -> AsyncIterator[Sequence[object]]:
+        async for _, each in read():
+            yield each
 
     with within(timedelta(seconds=1)):
-        assert await body_of(csv_file("users", read(), ["name"], DEADLINE)) == "name\r\na\r\nb\r\n"
+        assert await body_of(csv_file("users", records(), ["name"], DEADLINE)) == "name\r\na\r\nb\r\n"
+        assert len([chunk async for chunk in json_chunks(read(), DEADLINE)]) == 5
+    assert len(seen) == 4
     assert all(left is not None and 1 < left <= 5 for left in seen), seen
