@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls excerpt lock words secrets clean
+.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow firefox fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls excerpt lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -62,6 +62,10 @@ ha: setup .venv-ha/ready ## kill, freeze and cut off the leader of a cluster of 
 
 slow: setup ## run the tests that take long outside tests/faults: every control by every trigger, every odd directory; about ten minutes
 	$(BIN)/pytest -m slow tests/unit tests/http tests/e2e tests/browser tests/repo $(RUN)
+
+firefox: setup ## run the stories of the pages in Firefox, light, and the tests of accessibility dark; about ten minutes; RUN="-k portal" a part
+	BROWSER=firefox $(PYTEST) -m 'not slow and not chromium' tests/browser $(RUN)
+	BROWSER=dark-firefox $(PYTEST) -m 'not slow and not chromium' -k accessible tests/browser $(RUN)
 
 fuzz: setup ## send generated requests to every endpoint, and live through the life of tokens, for ten minutes each; FUZZ_SECONDS=3600 for longer
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} FUZZ_EXAMPLES=50 $(BIN)/pytest -n $(WORKERS) tests/fuzz
@@ -204,8 +208,9 @@ DOWNLOAD_SAMPLES = .venv-samples/bin/python -m pip --disable-pip-version-check d
 	$(call environment,.venv-audit,requirements/audit.txt)
 	@touch $@
 
-.venv/browser: .venv/ready tests/chromium.py
+.venv/browser: .venv/ready tests/chromium.py tests/firefox.py
 	@$(BIN)/python -m tests.chromium
+	@$(BIN)/python -m tests.firefox
 	@touch $@
 
 # With the npm of the machine, or else with one from a wheel.

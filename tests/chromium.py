@@ -46,16 +46,7 @@ def install() -> None:
         return
     if IS_ROOT and shutil.which("apt-get"):
         print("Installing Debian's chromium, for the tests in a browser.", flush=True)
-        _run("apt-get", "update", "--quiet")
-        _run(
-            "apt-get",
-            "install",
-            "--yes",
-            "--quiet",
-            "--no-install-recommends",
-            "chromium",
-            "fonts-dejavu-core",
-        )
+        install_packages("chromium", "fonts-dejavu-core")
     if not _starts():
         print("Installing Playwright's Chromium, for the tests in a browser.", flush=True)
         _run(sys.executable, "-m", "playwright", "install", *(["--with-deps"] if IS_ROOT else []), "chromium")
@@ -64,6 +55,12 @@ def install() -> None:
             "No Chromium starts here, and the tests of the widget need one. Install it with your system's packages "
             "(Debian: apt install chromium), or name one: CHROMIUM=/path/to/chromium make test."
         )
+
+
+def install_packages(*names: str) -> None:
+    """Installs packages of Debian."""
+    _run("apt-get", "update", "--quiet")
+    _run("apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names)
 
 
 def _starts() -> bool:

@@ -10,9 +10,10 @@ import stat
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack
 from datetime import timedelta
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,12 +34,18 @@ from tests.api_client import Api
 from tests.chromium import chromium
 from tests.databases import copied_database, postgres
 from tests.factories import Keyed, make_account, make_client, make_processor, make_user
+from tests.firefox import firefox
 from tests.http import mx_sdk, mx_spec
 from tests.processes import TIMEOUT_SECONDS, free_port
 from tests.sealed_log import assert_log_is_intact
 from tests.two_cells import Cells, two_cells
 
 LONG_TEST = timedelta(minutes=2)
+BROWSERS: Mapping[str, Callable[[], AbstractAsyncContextManager[Browser]]] = {
+    "chromium": chromium,
+    "firefox": firefox,
+    "dark-firefox": partial(firefox, is_dark=True),
+}
 RESOURCES = pytest.StashKey[ExitStack]()
 """What the xdist controller, or the only process, started for all tests."""
 
@@ -225,9 +232,23 @@ async def cells(file_url: str, second_url: str, master_key: str) -> AsyncIterato
 
 
 @pytest.fixture(scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as browser:
-        yield browser
+async def launch() -> AsyncIterator[Callable[[str], Awaitable[Browser]]]:
+    """Launches each browser once."""
+    async with AsyncExitStack() as stack:
+        launched: dict[str, Browser] = {}
+
+        async def launch(name: str) -> Browser:
+            if name not in launched:
+                launched[name] = await stack.enter_async_context(BROWSERS[name]())
+            return launched[name]
+
+        yield launch
+
+
+@pytest.fixture
+async def browser(request: pytest.FixtureRequest, launch: Callable[[str], Awaitable[Browser]]) -> Browser:
+    """The one that the test is parametrized with, or that BROWSER names, or else Chromium."""
+    return await launch(getattr(request, "param", os.environ.get("BROWSER", "chromium")))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Accessibility checks of a screen: axe, reflow and large text, focus, reduced motion."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
@@ -14,6 +15,10 @@ OPTIONS = {
 COLOURS = {"resultTypes": ["violations"], "runOnly": ["color-contrast", "link-in-text-block"]}
 """The rules that another colour scheme can break."""
 DESKTOP, PHONE, NARROW = ({"width": width, "height": 760} for width in (1000, 390, 320))
+ZOOMED = {"width": 640, "height": 512}
+"""In CSS pixels, a window of 1280 by 1024 when the browser's zoom is 200 %."""
+SIZES = ((NARROW, 100), (PHONE, 200), (ZOOMED, 100))
+"""Windows and font sizes in percent at which nothing is cut off (WCAG 2.2 1.4.4 and 1.4.10)."""
 CUT_OFF = """() => {
   const edge = document.documentElement.clientWidth;
   const found = document.scrollingElement.scrollWidth > edge ? ["the page scrolls sideways"] : [];
@@ -75,19 +80,31 @@ async def enlarge(page: Page, percent: int) -> None:
     await page.evaluate(f"document.documentElement.style.fontSize = '{percent}%'")
 
 
-async def accessibility_problems(page: Page, focus: str) -> Sequence[str]:
-    """All problems of a screen. The focus must be on the element that `focus` selects."""
-    has_focus = await page.evaluate(f"document.activeElement.matches({focus!r})")
-    found = [] if has_focus else [f"focus: it is on {await focused(page)}"]
-    await page.emulate_media(color_scheme="light", reduced_motion="reduce")
-    found += [f"it moves: {each}" for each in await moving(page)]
-    found += [f"light: {each}" for each in await axe_violations(page)]
-    await page.emulate_media(color_scheme="dark", reduced_motion="reduce")
-    found += [f"dark: {each}" for each in await axe_violations(page, COLOURS)]
-    for viewport, percent in ((NARROW, 100), (PHONE, 200)):
+async def reflow_problems(page: Page) -> Sequence[str]:
+    """What is cut off in a small window, with a large font, or when the page is zoomed."""
+    found = []
+    for viewport, percent in SIZES:
         await page.set_viewport_size(viewport)
         await enlarge(page, percent)
         found += [f"{viewport['width']} px at {percent} %: {each}" for each in await cut_off(page)]
     await enlarge(page, 100)
     await page.set_viewport_size(DESKTOP)
     return found
+
+
+async def has_scheme(page: Page, scheme: Literal["light", "dark"]) -> bool:
+    """Emulates a colour scheme, if the browser can: Firefox 153 keeps the one that it was started with."""
+    await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    return bool(await page.evaluate(f"matchMedia('(prefers-color-scheme: {scheme})').matches"))
+
+
+async def accessibility_problems(page: Page, focus: str) -> Sequence[str]:
+    """All problems of a screen. The focus must be on the element that `focus` selects."""
+    has_focus = await page.evaluate(f"document.activeElement.matches({focus!r})")
+    found = [] if has_focus else [f"focus: it is on {await focused(page)}"]
+    if await has_scheme(page, "light"):
+        found += [f"it moves: {each}" for each in await moving(page)]
+        found += [f"light: {each}" for each in await axe_violations(page)]
+    if await has_scheme(page, "dark"):
+        found += [f"dark: {each}" for each in await axe_violations(page, COLOURS)]
+    return [*found, *await reflow_problems(page)]

@@ -20,6 +20,7 @@ from coatcheck.server import create_app
 from coatcheck.staff.roles import Role
 from coatcheck.staff.sessions import CONFIRMATION_TTL
 from tests.browser.accessibility import DESKTOP, accessibility_problems, press_by_keyboard
+from tests.browser.passkeys import passkey_device
 from tests.browser.scene import Site
 from tests.factories import Keyed, make_account, make_job, make_processor, make_token, make_user
 from tests.staff import encode, invite
@@ -32,15 +33,6 @@ LAYOUTS = {
 """A list, a form in a page, charts of both kinds, a form with many choices, and a page with a list in it."""
 AWAY = {"/confirm/provider"}
 """Addresses that lead to another site."""
-DEVICE = {
-    "protocol": "ctap2",
-    "transport": "internal",
-    "hasResidentKey": True,
-    "hasUserVerification": True,
-    "isUserVerified": True,
-    "automaticPresenceSimulation": True,
-}
-"""A laptop with a fingerprint reader, whose finger is always there (WebAuthn 11.2)."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +77,9 @@ async def desk(services: Services, server: Site, context: BrowserContext) -> Asy
     refused: list[str] = []
     page.on("request", lambda request: requested.append(request.url))
     page.on("console", lambda message: refused.append(message.text) if "Policy" in message.text else None)
-    devices = await context.new_cdp_session(page)
-    await devices.send("WebAuthn.enable")
-    await devices.send("WebAuthn.addVirtualAuthenticator", {"options": DEVICE})
     origin = f"http://localhost:{server.port}"
-    yield Desk(page, f"{origin}/dashboard")
+    async with passkey_device(page):
+        yield Desk(page, f"{origin}/dashboard")
     assert [url for url in requested if not url.startswith((origin, server.origin, "data:"))] == []
     assert refused == []
     await server.stop()
@@ -232,15 +222,15 @@ async def test_a_press_before_the_page_can_ask_for_a_passkey_sends_nothing(
 
 
 async def test_a_cancelled_passkey_says_what_to_do(
-    services: Services, desk: Desk, context: BrowserContext
+    services: Services, server: Site, context: BrowserContext
 ) -> None:
+    server.start(create_app(services))
     page = await context.new_page()
-    devices = await context.new_cdp_session(page)
-    await devices.send("WebAuthn.enable")
-    await devices.send("WebAuthn.addVirtualAuthenticator", {"options": {**DEVICE, "isUserVerified": False}})
-    await page.goto(f"{desk.home}/sign-in")
-    await page.get_by_role("button", name="Sign in with a passkey").click()
-    await expect(page.get_by_role("alert")).to_have_text(re.compile("did not use a passkey"))
+    async with passkey_device(page, is_verified=False):
+        await page.goto(f"http://localhost:{server.port}/dashboard/sign-in")
+        await page.get_by_role("button", name="Sign in with a passkey").click()
+        await expect(page.get_by_role("alert")).to_have_text(re.compile("did not use a passkey"))
+    await server.stop()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from coatcheck.model.statuses import ConnectionStatus
 from tests.api_client import HEADERS, V1
 from tests.browser.scene import Embedded, Scene
 from tests.factories import make_processor
+from tests.firefox import IN_BOTH_BROWSERS
 from tests.member_setup import until
 
 EVENTS = [
@@ -107,6 +108,7 @@ async def test_our_loader_passes_on_the_same_messages_and_those_of_the_documenta
     assert await frame.count() == 1
 
 
+@IN_BOTH_BROWSERS
 @pytest.mark.parametrize("way", ["sdkUrl", pytest.param("loader", marks=pytest.mark.slow)])
 async def test_the_flow_ends_with_a_verified_member_whose_code_and_token_work(scene: Scene, way: str) -> None:
     widget = await scene.embed(way, mode="verification")
@@ -147,6 +149,7 @@ async def test_the_sdk_s_ping_and_navigation_are_answered(scene: Scene) -> None:
     await widget.page.wait_for_function("received.some(({type}) => type === 'mx/ping')")
 
 
+@pytest.mark.chromium("Playwright waits for each navigation that the app prevents in Firefox")
 async def test_a_mobile_web_view_gets_navigations_to_its_scheme(scene: Scene) -> None:
     widget = await scene.open(is_mobile_webview=True, ui_message_webview_url_scheme="harbour")
     await widget.connect()

@@ -13,16 +13,14 @@ from coatcheck.server import create_app
 from tests.browser.accessibility import (
     COLOURS,
     DESKTOP,
-    NARROW,
     OPTIONS,
-    PHONE,
     axe_violations,
-    cut_off,
-    enlarge,
     press_by_keyboard,
+    reflow_problems,
 )
 from tests.browser.scene import Site
 from tests.factories import Keyed, make_account, make_processor, make_token, make_user
+from tests.firefox import IN_BOTH_BROWSERS
 from tests.portal_client import portal_url
 
 
@@ -84,6 +82,7 @@ async def visit(
     await server.stop()
 
 
+@IN_BOTH_BROWSERS
 async def test_a_user_sees_both_readers_and_stops_one_by_keyboard(visit: Visit) -> None:
     page = visit.page
     assert await visit.reads() == [200, 200]
@@ -116,12 +115,7 @@ async def test_every_page_is_accessible_and_fits(visit: Visit, scheme: str) -> N
         await expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
         await page.wait_for_load_state()
         problems.extend(f"{name}: {each}" for each in await axe_violations(page, rules))
-        for viewport, percent in ((NARROW, 100), (PHONE, 200)):
-            await page.set_viewport_size(viewport)
-            await enlarge(page, percent)
-            problems.extend(f"{name}, {viewport['width']} px: {each}" for each in await cut_off(page))
-        await enlarge(page, 100)
-        await page.set_viewport_size(DESKTOP)
+        problems.extend(f"{name}, {each}" for each in await reflow_problems(page))
 
     await check("Your connected accounts")
     await page.get_by_role("button", name="Continue").click()
