@@ -11,6 +11,7 @@ from starlette.types import Scope as AppScope
 from coatcheck.clock import MovableClock
 from coatcheck.server import create_app
 from tests.browser.scene import Embedded, Scene
+from tests.firefox import IN_BOTH_BROWSERS
 from tests.member_setup import until
 from tests.widget_client import link
 
@@ -276,8 +277,9 @@ async def test_an_offline_search_finishes_when_the_network_is_back(scene: Scene)
     await widget.sees("Sign in to Lanternfish Bank")
 
 
+@IN_BOTH_BROWSERS
 async def test_the_script_of_a_screen_is_fetched_again_after_a_failure(scene: Scene) -> None:
-    await scene.context.route("**/steps/credentials.js", lambda route: route.abort())
+    await scene.context.route("**/steps/credentials.js*", lambda route: route.abort())
     widget = await scene.embed("frame", current_institution_code="mxbank")
     await widget.agree()
     await widget.sees("Something went wrong")

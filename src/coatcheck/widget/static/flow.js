@@ -31,20 +31,36 @@ import * as search from "./steps/search.js";
 const SCREENS = {
   consent: () => consent,
   search: () => search,
-  enterCreds: () => import("./steps/credentials.js"),
-  oauth: () => import("./steps/oauth.js"),
-  connecting: () => import("./steps/connecting.js"),
-  mfa: () => import("./steps/mfa.js"),
-  accountSelect: () => import("./steps/accounts.js"),
-  noEligibleAccounts: () => import("./steps/problem.js"),
-  actionableError: () => import("./steps/problem.js"),
-  connected: () => import("./steps/connected.js"),
-  verifyExistingMember: () => import("./steps/existing.js"),
-  microdeposits: () => import("./steps/microdeposits.js"),
-  removal: async () => (await import("./steps/removal.js")).question,
-  removed: async () => (await import("./steps/removal.js")).removed,
-  statementFiles: () => import("./steps/files.js"),
+  enterCreds: () => load("credentials"),
+  oauth: () => load("oauth"),
+  connecting: () => load("connecting"),
+  mfa: () => load("mfa"),
+  accountSelect: () => load("accounts"),
+  noEligibleAccounts: () => load("problem"),
+  actionableError: () => load("problem"),
+  connected: () => load("connected"),
+  verifyExistingMember: () => load("existing"),
+  microdeposits: () => load("microdeposits"),
+  removal: async () => (await load("removal")).question,
+  removed: async () => (await load("removal")).removed,
+  statementFiles: () => load("files"),
 };
+
+let retries = 0;
+
+/**
+ * The module of a screen. Firefox remembers that a script could not be fetched, and fails from then on without a request:
+ * with another address it asks again.
+ */
+async function load(name) {
+  const address = `./steps/${name}.js`;
+  try {
+    return await import(address);
+  } catch {
+    retries += 1;
+    return import(`${address}?retry=${retries}`);
+  }
+}
 
 /** After the first screen: until then, requests for other screens would delay those of the first ones. */
 const LOAD_ALL_MS = 1000;
@@ -150,7 +166,7 @@ export function createFlow(root, boot, connect = createApi) {
 
   /** Loads the other screens, so that each is shown at once. A failure is repeated when the screen is shown. */
   function loadAll() {
-    Promise.allSettled(Object.values(SCREENS).map((load) => load()));
+    Promise.allSettled(Object.values(SCREENS).map((screen) => screen()));
   }
 
   /** If the first screen is about the member that the client named, the host gets its status as well. */
