@@ -83,6 +83,16 @@ async def test_a_scope_that_contradicts_itself_is_400_and_names_the_contradictio
     assert "read-protected" in message
 
 
+async def test_a_code_for_an_account_that_does_not_exist_is_404_and_says_what_is_wrong(
+    api: Api, account: Account
+) -> None:
+    answer = await ask(api, replace(account, guid="ACT-00000000-0000-4000-8000-000000000000"))
+    assert refusal(answer) == (404, "not_found_error")
+    assert answer.json()["error"]["message"] == (
+        "An object in the scope does not exist or does not belong to the object before it."
+    )
+
+
 async def test_a_code_for_an_unknown_processor_or_one_that_is_not_enabled_is_422(
     api: Api, services: Services, account: Account
 ) -> None:
@@ -111,7 +121,7 @@ async def test_a_scope_that_names_another_processor_than_the_request_is_400(
     other = await make_processor(services, client)
     answer = await ask(api, account, f"processor-guid:{other.guid}", processor_guid=processor.guid)
     assert refusal(answer) == (400, "invalid_scope")
-    assert "another processor" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["message"] == "The scope names another processor than the request."
     same = await ask(api, account, f"processor-guid:{processor.guid}", processor_guid=processor.guid)
     assert same.status_code == 200
 

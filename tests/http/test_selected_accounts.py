@@ -99,6 +99,7 @@ async def test_the_signed_disclosure_of_the_member_names_the_selected_accounts(
     of_member = await disclosure_of_member(services, member["guid"])
     signed = {guid: document for guid, _, document in await disclosures(services, user)}
     assert of_member is not None
+    assert of_member.startswith("DSC-")
     assert of_member != agreed
     before, claims = await claims_of(services, statement), await claims_of(services, signed[of_member])
     named = {"jti": of_member, "member_guid": member["guid"], "account_guids": [first, second]}

@@ -63,6 +63,10 @@ def test_the_older_name_of_the_ed25519_signature_is_accepted_for_that_curve_alon
         verify(other_curve)
 
 
+def test_the_id_of_a_proof_has_up_to_255_characters() -> None:
+    assert verify(proof(jti="a" * 255)) == EC.thumbprint()
+
+
 @pytest.mark.parametrize(
     ("changed", "reason"),
     [
