@@ -144,6 +144,29 @@ async def test_another_method_than_the_processors_is_refused_and_both_are_named(
     )
 
 
+async def test_a_certificate_must_be_registered_and_valid(
+    services: Services, clock: MovableClock, processor: Keyed
+) -> None:
+    now = clock.now()
+    registered = make_certificate(start=now - timedelta(days=1), lifetime=timedelta(days=2))
+    other = make_certificate(start=now - timedelta(days=1))
+    security = services.processors.security
+    async with services.db.transaction() as connection:
+        await security.set_certificates(connection, processor.guid, registered.pem, actor="operator")
+        method = ClientAuthentication.TLS_CERTIFICATE
+        await security.set_client_authentication(connection, processor.guid, method, actor="operator")
+
+    async def reason(pem: bytes) -> str | None:
+        certificate = read_certificate(pem.decode())
+        assert certificate is not None
+        return await reason_of_refusal(services, PresentedCertificate(processor.guid, certificate))
+
+    assert await reason(registered.pem) is None
+    assert await reason(other.pem) == "The certificate is not registered."
+    clock.advance(timedelta(days=3))
+    assert await reason(registered.pem) == "The certificate has expired or is not valid yet."
+
+
 async def test_a_processor_that_does_not_exist_is_refused_and_not_recorded(services: Services) -> None:
     assert await reason_of_refusal(services, PresentedKey("PPR-unknown", "x")) == (
         "There is no such processor, or it is not accepted from this network."
