@@ -147,6 +147,25 @@ async def test_codes_that_a_processor_may_not_redeem_are_throttled(
         assert [(await exchange(right, code)).status_code for _ in range(5)] == [400] * 5
 
 
+async def test_guessed_setup_tokens_are_throttled_and_the_right_one_is_claimed_elsewhere(
+    services: Services, clock: MovableClock
+) -> None:
+    client = await make_client(services)
+    account = await make_account(services, await make_user(services, client))
+    async with serving(services, clock, limit_refused_codes="3/minute") as server:
+        wanted = {"app_name": "Actual", "account_guids": [account.guid]}
+        path = f"/coatcheck/users/{account.user_guid}/setup_tokens"
+        created = await server("POST", path, json={"setup_token": wanted}, auth=client.auth)
+        right = base64.b64decode(created.json()["setup_token"]["token"]).decode()
+
+        async def claim(url: str, address: str = HOME) -> int:
+            return (await server("POST", httpx.URL(url).path, address=address)).status_code
+
+        guesses = [f"/simplefin/claim/{wrong_key(number, Kind.SETUP_TOKEN)}" for number in range(4)]
+        assert [await claim(each) for each in guesses] == [403, 403, 403, 429]
+        assert await claim(right, ELSEWHERE) == 200
+
+
 async def test_widget_sessions_that_do_not_exist_are_throttled(
     services: Services, clock: MovableClock
 ) -> None:
