@@ -51,6 +51,12 @@ export function createLayout(root, { client, t, onBack, onClose }) {
     live,
   );
 
+  // Firefox leaves an element as it is if a part of it is visible: the edge of the window cuts it off, and its outline.
+  main.addEventListener("focusin", ({ target }) => {
+    if (target.matches(":is(a, button, [type=radio], [type=checkbox]):focus-visible"))
+      (target.closest(".choice") ?? target).scrollIntoView({ block: "nearest" });
+  });
+
   /** @param {View} view */
   function show(view, isFirst) {
     const heading = el("h1", { tabindex: "-1" }, view.title);
