@@ -265,10 +265,13 @@ async def side_by_side(
     Not in tabs of one window: a browser draws those that are not in front once a second.
     """
     remaining = iter(rows)
+    opens = asyncio.Lock()
 
     async def run_rows() -> None:
         async with window(scene) as own:
-            own.page = await own.context.new_page()
+            # Firefox fails if it opens two windows at the same time.
+            async with opens:
+                own.page = await own.context.new_page()
             for row in remaining:
                 try:
                     await play(own, *row)

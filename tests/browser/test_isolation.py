@@ -172,7 +172,10 @@ async def hostile(
                 await one.context.add_init_script(
                     """window.effects = [];
                     window.planted = () => effects.push("ran");
-                    document.addEventListener("securitypolicyviolation", (event) => effects.push(event.blockedURI));"""
+                    document.addEventListener("securitypolicyviolation", ({ blockedURI }) => {
+                      // Firefox asks for the icon of a page that names none.
+                      if (!blockedURI.endsWith("/favicon.ico")) effects.push(blockedURI);
+                    });"""
                 )
                 yield one
 

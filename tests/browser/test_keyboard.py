@@ -132,8 +132,9 @@ async def test_a_password_can_be_shown_and_hidden_by_keyboard(scene: Scene) -> N
     await widget.agree()
     await widget.sees("Sign in to MX Bank")
     field = page.get_by_label("Password", exact=True)
+    await tab_to(page, "Show Password")
     for kind in ("text", "password"):
-        await press(page, "Show Password", "Space")
+        await page.keyboard.press("Space")
         await expect(field).to_have_attribute("type", kind)
 
 
@@ -229,7 +230,8 @@ async def tab_to(page: Page, name: str) -> None:
 
 async def _next(page: Page, key: str) -> str:
     await page.keyboard.press(key)
-    if await page.evaluate("document.activeElement !== document.body"):
+    # After the last element of the page Firefox moves on to its own.
+    if await page.evaluate("document.hasFocus() && document.activeElement !== document.body"):
         await assert_focus_is_visible(page)
     return str(await page.evaluate(NAME))
 

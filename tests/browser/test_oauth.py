@@ -231,6 +231,7 @@ async def test_the_bank_returns_to_the_client_s_own_page(scene: Scene) -> None:
     assert query == {"from": ["bank"], "status": ["success"], "member_guid": [posted["member_guid"]]}
 
 
+@pytest.mark.chromium("Playwright waits for each navigation that the app prevents in Firefox")
 async def test_an_app_opens_the_bank_itself_and_posts_when_it_is_done(scene: Scene) -> None:
     widget = await scene.open(
         current_institution_code=CODE, is_mobile_webview=True, ui_message_webview_url_scheme="harbour"

@@ -190,6 +190,7 @@ async def test_where_the_search_is_disabled_a_sign_in_window_can_be_cancelled(sc
 # --- colour scheme --------------------------------------------------------------------------------------
 
 
+@pytest.mark.chromium("Firefox 153 has no command that switches the colour scheme")
 async def test_light_and_dark_are_the_client_s_choice_or_the_browser_s(scene: Scene) -> None:
     async def play(scene: Scene, color_scheme: str, seen: Mapping[str, bool]) -> None:
         widget = await scene.embed("frame", color_scheme=color_scheme)
