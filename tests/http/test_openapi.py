@@ -306,20 +306,22 @@ def test_an_excerpt_of_the_document_and_its_page_are_as_a_person_read_them() -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "media_type"),
+    ("path", "media_type", "part"),
     [
-        ("/openapi.json", "application/json"),
-        ("/docs", "text/html; charset=utf-8"),
-        ("/docs.css", "text/css; charset=utf-8"),
-        ("/docs.js", "text/javascript; charset=utf-8"),
+        ("/openapi.json", "application/json", '"/authorization_code":'),
+        ("/docs", "text/html; charset=utf-8", "<code>/authorization_code</code>"),
+        ("/docs.css", "text/css; charset=utf-8", "{"),
+        ("/docs.js", "text/javascript; charset=utf-8", "addEventListener("),
     ],
 )
-async def test_the_document_and_the_page_are_served(
-    http: httpx.AsyncClient, path: str, media_type: str
+async def test_the_document_and_the_page_are_served_compressed(
+    http: httpx.AsyncClient, path: str, media_type: str, part: str
 ) -> None:
     answer = await http.get(path)
     assert (answer.status_code, answer.headers["content-type"]) == (200, media_type)
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-encoding"] == "gzip"
+    assert part in answer.text
 
 
 class Reader(HTMLParser):
