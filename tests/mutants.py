@@ -79,6 +79,7 @@ PACKAGES = {
         "vault_* crypto sign* cli_audit cli_doctor cli_grants cli_keys api_accounts api_disclosures api_users "
         "dashboard_exports directory directory_attestations grants_access grants_fdx grants_partitions grants_receipts "
         "list_scoping management members_ingest portal readiness",
+        "vault_* crypto list_scoping audit_export",
     ),
     "audit": Package(
         "audit/*.py",

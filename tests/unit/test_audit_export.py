@@ -113,6 +113,18 @@ async def test_a_file_or_key_that_cannot_be_used_is_refused_with_one_sentence(
         assert (code, expected in text, text.count("\n")) == (2, True, 1), (expected, text)
 
 
+async def test_an_export_names_each_key_with_the_time_of_its_replacement(services: Services) -> None:
+    await fill(services, 1)
+    await seal(services)
+    async with services.db.transaction() as connection:
+        await services.signing_keys.rotate(connection, documents_kept=timedelta(), at_once=True)
+        keys = await log_keys(connection)
+        first = await anext(export(connection, keys))
+    old, new = json.loads(first)["keys"]
+    assert (old["replaced_at"], new["replaced_at"]) == (new["signs_from"], None)
+    assert old["signs_from"] < new["signs_from"]
+
+
 async def test_a_checkpoint_after_the_replacement_of_its_key_is_named(
     exported: list[str], verify: Callable[..., tuple[int, str]]
 ) -> None:
@@ -216,7 +228,7 @@ async def test_nothing_to_export_is_an_error_that_says_so(services: Services) ->
     async with services.db.transaction() as connection:
         keys = await log_keys(connection)
         assert [line async for line in export(connection, keys)] == []
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match="The log has no such checkpoint yet"):
             [line async for line in export_client(connection, keys, "CLT-1")]
     await fill(services, 3)
     await sealer_of(services).seal()

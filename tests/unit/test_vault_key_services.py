@@ -150,6 +150,23 @@ def test_a_key_that_another_key_of_aws_kms_wrapped_is_refused(aws: Settings, tmp
         MasterKeys.load(with_line(other, line, tmp_path))
 
 
+def test_a_key_of_aws_kms_is_unwrapped_without_the_setting_and_by_other_programs(
+    aws: Settings, tmp_path: Path
+) -> None:
+    """The encryption context is part of what is stored: another name of it would open no key."""
+    line = new_master_key_line(Service.AWS_KMS, aws)
+    keys = MasterKeys.load(with_line(Settings(), line, tmp_path))
+    wrapped = keys.wrap(b"k" * 32, "data_key", "USR-1")
+    key_id, _, blob = line.split(":")
+    plaintext = boto3.client("kms").decrypt(
+        CiphertextBlob=base64.b64decode(blob), EncryptionContext={"coatcheck-master-key": key_id}
+    )["Plaintext"]
+    same = MasterKeys.load(
+        with_line(Settings(), f"{key_id}:{base64.b64encode(plaintext).decode()}", tmp_path)
+    )
+    assert same.unwrap(key_id, wrapped, "data_key", "USR-1") == b"k" * 32
+
+
 def test_without_aws_kms_key_no_key_is_created_and_the_setting_is_named(
     aws: Settings,
 ) -> None:
