@@ -24,6 +24,8 @@ CUT_OFF = """() => {
   const found = document.scrollingElement.scrollWidth > edge ? ["the page scrolls sideways"] : [];
   const name = (element) => `<${element.localName} class="${element.className}"> “${element.textContent.slice(0, 40)}”`;
   for (const element of document.body.querySelectorAll("*:not(svg *, noscript)")) {
+    // In Firefox what is hidden in a closed <details> keeps the size that it had in another window.
+    if (!element.checkVisibility()) continue;
     const { left, right, width, height } = element.getBoundingClientRect();
     const { overflowX, overflowY, visibility } = getComputedStyle(element);
     if (!width || !height || visibility === "hidden") continue;
