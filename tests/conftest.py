@@ -34,7 +34,7 @@ from tests.api_client import Api
 from tests.chromium import chromium
 from tests.databases import copied_database, postgres
 from tests.factories import Keyed, make_account, make_client, make_processor, make_user
-from tests.firefox import firefox
+from tests.firefox import firefox, limited
 from tests.http import mx_sdk, mx_spec
 from tests.processes import TIMEOUT_SECONDS, free_port
 from tests.sealed_log import assert_log_is_intact
@@ -233,12 +233,12 @@ async def cells(file_url: str, second_url: str, master_key: str) -> AsyncIterato
 
 @pytest.fixture(scope="session")
 async def launch() -> AsyncIterator[Callable[[str], Awaitable[Browser]]]:
-    """Launches each browser once."""
+    """Launches each browser once, and again if it has ended."""
     async with AsyncExitStack() as stack:
         launched: dict[str, Browser] = {}
 
         async def launch(name: str) -> Browser:
-            if name not in launched:
+            if name not in launched or not launched[name].is_connected():
                 launched[name] = await stack.enter_async_context(BROWSERS[name]())
             return launched[name]
 
@@ -246,9 +246,13 @@ async def launch() -> AsyncIterator[Callable[[str], Awaitable[Browser]]]:
 
 
 @pytest.fixture
-async def browser(request: pytest.FixtureRequest, launch: Callable[[str], Awaitable[Browser]]) -> Browser:
+async def browser(
+    request: pytest.FixtureRequest, launch: Callable[[str], Awaitable[Browser]]
+) -> AsyncIterator[Browser]:
     """The one that the test is parametrized with, or that BROWSER names, or else Chromium."""
-    return await launch(getattr(request, "param", os.environ.get("BROWSER", "chromium")))
+    browser = await launch(getattr(request, "param", os.environ.get("BROWSER", "chromium")))
+    with limited(browser):
+        yield browser
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,8 @@ PREFERENCES: Mapping[str, str | float | bool] = {
 """Firefox 153 has no command for reduced motion and for a colour scheme."""
 IN_BOTH_BROWSERS = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
 """Of the few stories that every run of the suite plays in Firefox too. `make firefox` plays all."""
+LIMIT_SECONDS = 300
+"""Of a test."""
 IS_DARK = {"layout.css.prefers-color-scheme.content-override": 0}
 
 
@@ -51,12 +53,15 @@ class Marionette:
     writer: asyncio.StreamWriter
 
     async def send(self, command: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """A message is its length, a colon, and JSON: [type, id, command or error, parameters or result]."""
-        text = json.dumps([0, 1, command, parameters])
-        self.writer.write(f"{len(text)}:{text}".encode())
+        self.write(command, parameters)
         _, _, error, result = await self.receive()
         assert error is None, error
         return dict(result)
+
+    def write(self, command: str, parameters: Mapping[str, Any]) -> None:
+        """A message is its length, a colon, and JSON: [type, id, command or error, parameters or result]."""
+        text = json.dumps([0, 1, command, parameters])
+        self.writer.write(f"{len(text)}:{text}".encode())
 
     async def receive(self) -> Any:
         length = (await self.reader.readuntil(b":")).removesuffix(b":")
@@ -89,6 +94,20 @@ async def firefox(*, is_dark: bool = False) -> AsyncIterator[Browser]:
         yield browser
         await browser.close()
         MARIONETTES.pop(browser).writer.close()
+
+
+@contextmanager
+def limited(browser: Browser) -> Iterator[None]:
+    """Quits a Firefox whose test does not end, so that it fails: not every command of BiDi has a time limit."""
+    if browser not in MARIONETTES:
+        yield
+        return
+    write = MARIONETTES[browser].write
+    late = asyncio.get_running_loop().call_later(
+        LIMIT_SECONDS, write, "Marionette:Quit", {"flags": ["eForceQuit"]}
+    )
+    yield
+    late.cancel()
 
 
 @asynccontextmanager
