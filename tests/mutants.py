@@ -88,7 +88,11 @@ PACKAGES = {
         "audit_journal audit_url audit_sealing audit_export audit_verify audit_prune events_delivery "
         "webhook_endpoints dashboard_exports",
     ),
-    "members": Package("members/status.py members/sync.py", "members_* api_members tracing"),
+    "members": Package(
+        "members/status.py members/sync.py",
+        "members_* api_members tracing",
+        "members_runs members_sync members_status",
+    ),
     "jobs": Package(
         "jobs/*.py", "jobs_* members_jobs members_claims members_connect events_delivery readiness tracing"
     ),
