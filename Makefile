@@ -63,7 +63,7 @@ ha: setup .venv-ha/ready ## kill, freeze and cut off the leader of a cluster of 
 slow: setup ## run the tests that take long outside tests/faults: every control by every trigger, every odd directory; about ten minutes
 	$(BIN)/pytest -m slow tests/unit tests/http tests/e2e tests/browser tests/repo $(RUN)
 
-firefox: setup ## run the stories of the pages in Firefox, and see that every page is accessible in it, light and dark; about 15 minutes; RUN="-k portal" a part
+firefox: setup ## run the tests of the pages in Firefox, and see that every page is accessible in it, light and dark; about 15 minutes; RUN="-k portal" a part
 	BROWSER=firefox $(PYTEST) -m 'not slow and not chromium' tests/browser $(RUN)
 	BROWSER=firefox $(PYTEST) -m 'slow and not chromium' -k accessible tests/browser $(RUN)
 	BROWSER=dark-firefox $(PYTEST) -m 'not chromium' -k accessible tests/browser $(RUN)

@@ -34,10 +34,10 @@ PREFERENCES: Mapping[str, str | float | bool] = {
 }
 """Firefox 153 has no command for reduced motion and for a colour scheme."""
 IN_BOTH_BROWSERS = pytest.mark.parametrize("browser", ["chromium", "firefox"], indirect=True)
-"""Of the few stories that every run of the suite plays in Firefox too. `make firefox` plays all."""
+"""For the few tests that every run of the suite repeats in Firefox. `make firefox` runs all of them in it."""
 LIMIT_SECONDS = 300
-"""Of a test."""
-IS_DARK = {"layout.css.prefers-color-scheme.content-override": 0}
+"""How long one test may take."""
+DARK = {"layout.css.prefers-color-scheme.content-override": 0}
 
 
 def executable() -> str | None:
@@ -82,7 +82,7 @@ async def firefox(*, is_dark: bool = False) -> AsyncIterator[Browser]:
                 channel="moz-firefox",
                 executable_path=executable(),
                 args=["--marionette"],
-                firefox_user_prefs={**PREFERENCES, "marionette.port": port, **(IS_DARK if is_dark else {})},
+                firefox_user_prefs={**PREFERENCES, "marionette.port": port, **(DARK if is_dark else {})},
             )
             # A Playwright that is newer than this Firefox launches it, and cannot open a window.
             await (await browser.new_context()).close()
@@ -115,8 +115,11 @@ async def passkey_device(browser: Browser, options: Mapping[str, Any]) -> AsyncI
     """A virtual authenticator for every window of this Firefox (WebAuthn 11.2)."""
     marionette = MARIONETTES[browser]
     added = await marionette.send("WebAuthn:AddVirtualAuthenticator", options)
-    yield
-    await marionette.send("WebAuthn:RemoveVirtualAuthenticator", {"authenticatorId": added["value"]})
+    try:
+        yield
+    finally:
+        # Otherwise it would answer in the tests after one that failed.
+        await marionette.send("WebAuthn:RemoveVirtualAuthenticator", {"authenticatorId": added["value"]})
 
 
 def install() -> None:

@@ -97,7 +97,11 @@ async def reflow_problems(page: Page) -> Sequence[str]:
 async def has_scheme(page: Page, scheme: Literal["light", "dark"]) -> bool:
     """Emulates a colour scheme, if the browser can: Firefox 153 keeps the one that it was started with."""
     await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    return bool(await page.evaluate(f"matchMedia('(prefers-color-scheme: {scheme})').matches"))
+    has = bool(await page.evaluate(f"matchMedia('(prefers-color-scheme: {scheme})').matches"))
+    assert page.context.browser is not None
+    # Otherwise a check of both schemes would pass without having looked at one.
+    assert has or page.context.browser.browser_type.name == "firefox"
+    return has
 
 
 async def accessibility_problems(page: Page, focus: str) -> Sequence[str]:

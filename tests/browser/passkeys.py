@@ -13,7 +13,12 @@ DEVICE = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, 
 
 @asynccontextmanager
 async def passkey_device(page: Page, *, is_verified: bool = True) -> AsyncIterator[None]:
-    """Belongs to the page in Chromium, to every page in Firefox. The finger is always there; is it the right one?"""
+    """Adds the device: to this page in Chromium, and to every page in Firefox.
+
+    Args:
+        page: a page.
+        is_verified: whether the user passes the check of the device, such as the fingerprint.
+    """
     device = {**DEVICE, "isUserVerified": is_verified}
     browser = page.context.browser
     assert browser is not None

@@ -83,6 +83,13 @@ def test_what_cannot_be_processed_is_described_without_the_reason_of_another_rou
     assert refused["description"] == "`unprocessable_entity_error`: The data cannot be processed."
 
 
+def test_no_route_lists_a_refusal_twice() -> None:
+    """The name of a response consists of those of its refusals."""
+    for name in DOCUMENT["components"]["responses"]:
+        refusals = name.split("-")
+        assert len(refusals) == len(set(refusals)), name
+
+
 def test_the_document_has_the_path_the_statuses_and_the_versions_of_each_route() -> None:
     for route in ROUTES:
         operation = DOCUMENT["paths"][route.documented_path][route.method.lower()]

@@ -107,7 +107,7 @@ SANDBOX = Group(
             answer=BankEventResponseBody,
             in_transaction=False,
             has_deadline=False,
-            refusals=(errors.NotFound(), errors.Conflict(), errors.Unprocessable()),
+            refusals=(errors.Conflict(), errors.Unprocessable()),
         ),
         Route(
             "POST",
