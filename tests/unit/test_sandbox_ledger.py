@@ -4,7 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from io import BytesIO
@@ -109,6 +109,27 @@ def test_a_shorter_history_is_a_part_of_a_longer_one(login, now, days):
     whole = bank_data.transactions(records_for(login, longest, now), longest)
     part = bank_data.transactions(records_for(login, since, now), since)
     assert part == tuple(each for each in whole if each.date >= since)
+
+
+def test_reading_the_last_day_takes_the_movements_of_two_months():
+    records = bank_data.lazy_records_of(
+        1, MX_BANK, parse_login("mxuser"), household_for("mxuser"), since=TWO_YEARS_AGO, now=NOW
+    )
+    numbers = set()
+
+    def month(number: int) -> ledger.Month:
+        numbers.add(number)
+        return records.months(number)
+
+    counted = replace(records, months=month)
+    yesterday = NOW.date() - timedelta(days=1)
+    accounts = bank_data.accounts(counted)
+    transactions = bank_data.transactions(
+        counted, TWO_YEARS_AGO, {account.id: yesterday for account in accounts}
+    )
+    assert {each.date for each in transactions} <= {yesterday, NOW.date()}
+    assert transactions
+    assert numbers == {month_of(NOW.date()) - 1, month_of(NOW.date())}
 
 
 @some

@@ -43,7 +43,7 @@ from coatcheck.connectors.sandbox.logins import Login, parse_login
 from coatcheck.connectors.sandbox.merchants import merchants
 from coatcheck.connectors.sandbox.sign_in import SignIn, decode_sign_in
 from coatcheck.connectors.sandbox.statements import statements
-from coatcheck.connectors.sandbox.transactions import pages_of
+from coatcheck.connectors.sandbox.transactions import DEPENDENT, pages_of
 from coatcheck.connectors.sandbox.translations import translate
 from coatcheck.errors import (
     AnswerRejected,
@@ -141,8 +141,11 @@ class SandboxBank(Connector):
         unread: frozenset[str] = frozenset()
         if not login.has("empty"):
             at_bank = replace(task, now=_time_at_bank(login, task.now))
-            # In a thread, because generating is CPU-bound and would block the event loop and its lease renewals.
-            generated = await asyncio.to_thread(self._generate, at_bank, institution, login)
+            if _is_short(login, task):
+                generated = self._generate(at_bank, institution, login)
+            else:
+                # In a thread, because generating is CPU-bound and would block the event loop and its lease renewals.
+                generated = await asyncio.to_thread(self._generate, at_bank, institution, login)
             if (
                 login.has("unreadable_account")
                 and sign_in.has_aggregated
@@ -205,7 +208,7 @@ class SandboxBank(Connector):
 
     def _generate(self, task: Task, institution: Institution, login: Login) -> _Generated:
         household = household_of(self._seed, institution, login)
-        records = bank_data.records_of(
+        records = bank_data.lazy_records_of(
             self._seed, institution, login, household, since=task.since, now=task.now
         )
         kind = task.kind
@@ -230,6 +233,15 @@ def _next_question(login: Login, password: str, session: Session) -> NeedsAnswer
     if login.has("mfa_otp"):
         return next_code(session.answers, session.resume)
     return next_question(*questions_of(login, password), session.answers, session.resume)
+
+
+def _is_short(login: Login, task: Task) -> bool:
+    """Whether the run reads a few days only, of months that are in memory or take milliseconds."""
+    return (
+        task.kind is JobKind.AGGREGATION
+        and bool(task.known_since)
+        and not any(map(login.has, ("many_tx", *DEPENDENT)))
+    )
 
 
 def _remembered(login: Login, sign_in: SignIn, task: Task) -> bytes | None:

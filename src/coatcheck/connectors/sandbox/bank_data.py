@@ -1,10 +1,15 @@
 """The data of a login at a given time, as the records of the connector contract."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
+from itertools import chain
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from coatcheck.connectors.contract import (
     BankAccount,
@@ -14,8 +19,8 @@ from coatcheck.connectors.contract import (
     Institution,
 )
 from coatcheck.connectors.sandbox import ledger
-from coatcheck.connectors.sandbox.household import Account, Household, first_day, month_of, opening
-from coatcheck.connectors.sandbox.ledger import DAY, Movement
+from coatcheck.connectors.sandbox.household import Account, Household, first_day, month_of
+from coatcheck.connectors.sandbox.ledger import DAY, LONGEST_LAG, Month, Movement
 from coatcheck.connectors.sandbox.logins import Login
 from coatcheck.connectors.sandbox.numbers import account_number, digits, routing_number, seeded
 from coatcheck.connectors.sandbox.people import OwnerTraits, owner
@@ -25,6 +30,7 @@ _UNSETTLED = 5 * DAY
 """With `pending_only`, movements of the last five days have not posted. In minutes."""
 UNKNOWN_TYPE = "DIGITAL_WALLET"
 """With `schema_drift`, the type of the first account. MX has no such type."""
+_CENT = Decimal("0.01")
 _JOINT_INSTITUTION = "mxcu_oauth"
 """MX's test institution with several owners for each account."""
 _FULL_NAME_INSTITUTIONS = frozenset({"mxbank", "mx_bank_oauth"})
@@ -40,9 +46,11 @@ class BankRecords:
     login: Login
     household: Household
     first_month: int
-    """The first month of `movements`; it is before the month of `at`."""
-    movements: tuple[tuple[Movement, ...], ...]
-    """The movements of each account, by its position."""
+    """The first month that is read; it is before the month of `at`."""
+    last_month: int
+    months: Callable[[int], Month]
+    new: Sequence[Movement]
+    """Movements in checking, in addition to those of the months."""
     at: int
     """The time in the ledger's minutes; later movements are left out."""
     settled: int
@@ -76,44 +84,102 @@ class BankRecords:
             if chosen is None or account.kind.label in chosen
         ]
 
-    def balance(self, position: int, at: int | None = None) -> int:
-        """The posted balance at a time, by default now; debt is negative."""
-        until = self.settled if at is None else at
-        posted = sum(each.cents for each in self.movements[position] if each.posted <= until)
-        return opening(self.household, position, self.first_month) + posted
+    def balance(self, position: int, at: int) -> int:
+        """The posted balance of an account at a time; debt is negative."""
+        return self.balances(at)[position]
 
-    def pending(self, position: int) -> Iterator[Movement]:
-        return (
-            each for each in self.movements[position] if each.at <= self.at and each.posted > self.settled
+    def balances(self, at: int) -> Sequence[int]:
+        """The posted balance of each account at a time, by its position."""
+        months = [self.months(number) for number in self._months_with(at, at)]
+        cents = [*months[0].openings]
+        for month in months:
+            for position, posted in enumerate(month.posted):
+                cents[position] += posted.until(at)
+        cents[0] += sum(each.cents for each in self.new if each.posted <= at)
+        return cents
+
+    def between(self, start: int, end: int) -> Iterator[Movement]:
+        """The movements of all accounts in this time, its end included."""
+        for number in self._months_with(start, end):
+            month = self.months(number)
+            yield from month.ordered[bisect_left(month.times, start) : bisect_right(month.times, end)]
+        yield from (each for each in self.new if start <= each.at <= end)
+
+    def posted(self, position: int, start: int, end: int) -> Sequence[Movement]:
+        """The movements of an account that post in this time, its end included, in the order of their posting."""
+        months = (self.months(number).movements for number in self._months_with(start, end))
+        return sorted(
+            (
+                each
+                for each in chain(*months, self.new)
+                if each.position == position and start <= each.posted <= end
+            ),
+            key=lambda each: each.posted,
         )
+
+    def pending(self) -> Mapping[int, int]:
+        """The authorized cents of each account's pending movements, by its position."""
+        cents: Counter[int] = Counter()
+        for each in self.between(self.settled - LONGEST_LAG, self.at):
+            if each.posted > self.settled:
+                cents[each.position] += each.authorized_cents
+        return cents
+
+    def _months_with(self, start: int, end: int) -> range:
+        """The months whose movements can be in this time; at least one of those that are read."""
+        last = min(_month_at(end), self.last_month)
+        first = max(min(_month_at(start - LONGEST_LAG), last), self.first_month)
+        return range(first, max(last, first) + 1)
 
 
 def records_of(
     seed: int, institution: Institution, login: Login, household: Household, *, since: date, now: datetime
 ) -> BankRecords:
-    """The records from `since`, or from the month before last if that is earlier, until `now`."""
-    month = month_of(now.date())
-    first_month = min(month_of(since), month) - 1
-    movements: tuple[list[Movement], ...] = tuple([] for _ in household.accounts)
-    for each in ledger.movements(household, first_month, month):
-        movements[each.position].append(each)
-    movements[0].extend(ledger.new_movements(household, login.side.new_transactions))
-    at = ledger.minutes_of(now)
+    """The records from `since`, or from the month before last if that is earlier, until `now`.
+
+    All months are generated, so that a caller can do it in a thread.
+    """
+    records = lazy_records_of(seed, institution, login, household, since=since, now=now)
+    for number in range(records.first_month, records.last_month + 1):
+        records.months(number)
+    return records
+
+
+def lazy_records_of(
+    seed: int, institution: Institution, login: Login, household: Household, *, since: date, now: datetime
+) -> BankRecords:
+    """As `records_of`, but a month is generated when it is first read."""
+    month, at = month_of(now.date()), ledger.minutes_of(now)
     return BankRecords(
         seed=seed,
         institution=institution,
         login=login,
         household=household,
-        first_month=first_month,
-        movements=tuple(tuple(each) for each in movements),
+        first_month=min(month_of(since), month) - 1,
+        last_month=month,
+        months=ledger.months_of(household),
+        new=[*ledger.new_movements(household, login.side.new_transactions)],
         at=at,
         settled=at - _UNSETTLED if login.has("pending_only") else at,
     )
 
 
 def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
+    posted, pending = records.balances(records.settled), records.pending()
+    statement = records.balances(first_day(month_of(records.today)) * DAY)
+    same: dict[str, Any] = {
+        "currency_code": records.currency_code,
+        "account_ownership": _ownership(records),
+        "is_business": records.is_business,
+    }
     return tuple(
-        _account(records, position, records.household.accounts[position]) for position in records.shared
+        BankAccount(
+            **same,
+            **_account(
+                records, position, _Cents(posted[position], pending.get(position, 0), statement[position])
+            ),
+        )
+        for position in records.shared
     )
 
 
@@ -162,130 +228,147 @@ def transactions(
     """The transactions since that date, or since a later one by the id of their account; oldest first."""
     if records.login.has("no_tx"):
         return ()
-    ids, currency = [account.id for account in records.household.accounts], records.currency_code
-    starts = [max(since, known_since.get(id, since)).toordinal() * DAY for id in ids]
+    starts = _starts(records, since, known_since)
+    if not starts:
+        return ()
     pending_only = records.login.has("pending_only")
-    listed = sorted(
-        (each.at, position, each)
-        for position in records.shared
-        for each in records.movements[position]
-        if starts[position] <= each.at <= records.at and not (pending_only and each.posted <= records.settled)
-    )
-    return tuple(_transaction(each, ids[position], records.settled, currency) for _, position, each in listed)
+    listed = [
+        each
+        for each in records.between(min(starts.values()), records.at)
+        if each.position in starts
+        and each.at >= starts[each.position]
+        and not (pending_only and each.posted <= records.settled)
+    ]
+    listed.sort(key=lambda each: (each.at, each.position, each.id))
+    ids, currency = [account.id for account in records.household.accounts], records.currency_code
+    return tuple(_transaction(each, ids[each.position], records.settled, currency) for each in listed)
 
 
 def money(cents: int) -> Decimal:
-    return Decimal(cents).scaleb(-2)
+    return Decimal(cents) * _CENT
 
 
 def to_datetime(minutes: int) -> datetime:
     return datetime.fromtimestamp(minutes * 60 - ledger.UNIX_EPOCH, UTC)
 
 
-def _account(records: BankRecords, position: int, account: Account) -> BankAccount:
-    kind = account.kind
-    bank_account = BankAccount(
-        id=account.id,
-        name=account.name,
-        type=UNKNOWN_TYPE if position == 0 and records.login.has("schema_drift") else kind.type,
-        subtype=kind.subtype,
-        balance=money(-records.balance(position) if kind.is_debt else records.balance(position)),
-        currency_code=records.currency_code,
-        account_number_mask=account.number[-4:],
-        account_ownership=_ownership(records),
-        started_on=account.opened_on,
-        is_closed=account.is_closed,
-        is_business=records.is_business,
-    )
-    if kind.term:
-        return _with_loan_terms(records, position, bank_account)
-    if kind.is_debt:
-        return _with_credit_terms(records, position, bank_account)
-    if kind.type == "INVESTMENT":
-        return _with_holdings(records, position, bank_account)
-    return _with_deposit_terms(records, position, bank_account)
+def _starts(records: BankRecords, since: date, known_since: Mapping[str, date]) -> Mapping[int, int]:
+    """The time from which the transactions of each listed account are read, by its position."""
+    accounts = records.household.accounts
+    return {
+        position: max(since, known_since.get(accounts[position].id, since)).toordinal() * DAY
+        for position in records.shared
+    }
 
 
-def _with_deposit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
-    kind = records.household.accounts[position].kind
-    available = records.balance(position) + sum(each.authorized_cents for each in records.pending(position))
-    if records.login.has("frozen"):
-        available = 0
-    matures_on = None
-    if kind.subtype == "CERTIFICATE_OF_DEPOSIT" and bank_account.started_on:
-        # A certificate matures on every anniversary.
-        has_passed = bank_account.started_on.replace(year=records.today.year) <= records.today
-        matures_on = bank_account.started_on.replace(year=records.today.year + has_passed)
-    return replace(
-        bank_account,
-        available_balance=money(available),
-        apy=_percent(kind.rate) if kind.rate else None,
-        interest_rate=_percent(kind.rate) if kind.rate else None,
-        minimum_balance=Decimal("1000.00") if kind.subtype == "MONEY_MARKET" else None,
-        matures_on=matures_on,
-        federal_insurance_status="INSURED",
-    )
+def _month_at(minutes: int) -> int:
+    return month_of(date.fromordinal(minutes // DAY))
 
 
-def _with_credit_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+class _Cents(NamedTuple):
+    """Balances of an account; debt is negative."""
+
+    posted: int
+    pending: int
+    """The authorized amounts of the pending movements."""
+    statement: int
+    """The posted balance at the start of the month."""
+
+
+def _account(records: BankRecords, position: int, cents: _Cents) -> Mapping[str, Any]:
+    """The fields that differ between the accounts of a login."""
     account = records.household.accounts[position]
-    limit, pending = account.credit_limit, sum(each.authorized_cents for each in records.pending(position))
-    statement = -records.balance(position, first_day(month_of(records.today)) * DAY)
+    kind = account.kind
+    fields = {
+        "id": account.id,
+        "name": account.name,
+        "type": UNKNOWN_TYPE if position == 0 and records.login.has("schema_drift") else kind.type,
+        "subtype": kind.subtype,
+        "balance": money(-cents.posted if kind.is_debt else cents.posted),
+        "account_number_mask": account.number[-4:],
+        "started_on": account.opened_on,
+        "is_closed": account.is_closed,
+    }
+    if kind.term:
+        return fields | _loan_terms(records, position, cents)
+    if kind.is_debt:
+        return fields | _credit_terms(records, position, cents)
+    if kind.type == "INVESTMENT":
+        return fields | _holdings(records, account, cents)
+    return fields | _deposit_terms(records, account, cents)
+
+
+def _deposit_terms(records: BankRecords, account: Account, cents: _Cents) -> dict[str, Any]:
+    kind = account.kind
+    matures_on = None
+    if kind.subtype == "CERTIFICATE_OF_DEPOSIT":
+        # A certificate matures on every anniversary.
+        anniversary = account.opened_on.replace(year=records.today.year)
+        matures_on = anniversary.replace(year=records.today.year + (anniversary <= records.today))
+    return {
+        "available_balance": money(0 if records.login.has("frozen") else cents.posted + cents.pending),
+        "apy": _percent(kind.rate) if kind.rate else None,
+        "interest_rate": _percent(kind.rate) if kind.rate else None,
+        "minimum_balance": Decimal("1000.00") if kind.subtype == "MONEY_MARKET" else None,
+        "matures_on": matures_on,
+        "federal_insurance_status": "INSURED",
+    }
+
+
+def _credit_terms(records: BankRecords, position: int, cents: _Cents) -> dict[str, Any]:
+    account = records.household.accounts[position]
+    statement, limit = -cents.statement, account.credit_limit
     last = _last_payment(records, position)
-    return replace(
-        bank_account,
-        apr=_percent(account.kind.rate),
-        interest_rate=_percent(account.kind.rate),
-        credit_limit=money(limit),
-        available_credit=money(limit + records.balance(position) + pending),
-        statement_balance=money(statement),
-        minimum_payment=money(min(statement, max(2500, statement // 50))),
-        payment_due_at=_next_payment_at(records, account),
-        last_payment=money(last.cents) if last else None,
-        last_payment_at=to_datetime(last.posted) if last else None,
-    )
+    return {
+        "apr": _percent(account.kind.rate),
+        "interest_rate": _percent(account.kind.rate),
+        "credit_limit": money(limit),
+        "available_credit": money(limit + cents.posted + cents.pending),
+        "statement_balance": money(statement),
+        "minimum_payment": money(min(statement, max(2500, statement // 50))),
+        "payment_due_at": _next_payment_at(records, account),
+        "last_payment": money(last.cents) if last else None,
+        "last_payment_at": to_datetime(last.posted) if last else None,
+    }
 
 
-def _with_loan_terms(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+def _loan_terms(records: BankRecords, position: int, cents: _Cents) -> dict[str, Any]:
     account = records.household.accounts[position]
     month = month_of(records.today)
     disbursed_month = month - account.age(month)
     last = _last_payment(records, position)
-    return replace(
-        bank_account,
-        interest_rate=_percent(account.kind.rate),
-        apr=_percent(account.kind.rate),
-        original_balance=money(account.principal),
-        payoff_balance=bank_account.balance,
-        minimum_payment=money(account.payment),
-        payment_due_at=_next_payment_at(records, account),
-        last_payment=money(last.cents) if last else None,
-        last_payment_at=to_datetime(last.posted) if last else None,
-        started_on=date.fromordinal(first_day(disbursed_month)),
-        matures_on=date.fromordinal(first_day(disbursed_month + account.kind.term)),
-    )
+    return {
+        "interest_rate": _percent(account.kind.rate),
+        "apr": _percent(account.kind.rate),
+        "original_balance": money(account.principal),
+        "payoff_balance": money(-cents.posted),
+        "minimum_payment": money(account.payment),
+        "payment_due_at": _next_payment_at(records, account),
+        "last_payment": money(last.cents) if last else None,
+        "last_payment_at": to_datetime(last.posted) if last else None,
+        "started_on": date.fromordinal(first_day(disbursed_month)),
+        "matures_on": date.fromordinal(first_day(disbursed_month + account.kind.term)),
+    }
 
 
-def _with_holdings(records: BankRecords, position: int, bank_account: BankAccount) -> BankAccount:
+def _holdings(records: BankRecords, account: Account, cents: _Cents) -> dict[str, Any]:
     """The ledger has the cash of an investment account. The value of its holdings is computed."""
-    cash = records.balance(position)
-    value = money(cash + records.household.accounts[position].market_value(records.at // DAY))
-    return replace(
-        bank_account,
-        balance=value,
-        available_balance=money(cash),
-        cash_balance=money(cash),
-        total_account_value=value,
-    )
+    cash = money(cents.posted)
+    value = money(cents.posted + account.market_value(records.at // DAY))
+    return {
+        "balance": value,
+        "available_balance": cash,
+        "cash_balance": cash,
+        "total_account_value": value,
+    }
 
 
 def _last_payment(records: BankRecords, position: int) -> Movement | None:
-    paid = (
-        each
-        for each in records.movements[position]
-        if each.memo and each.cents > 0 and each.posted <= records.settled
+    payments = (
+        records.months(number).payments[position]
+        for number in range(records.last_month, records.first_month - 1, -1)
     )
-    return max(paid, key=lambda each: each.posted, default=None)
+    return next((each for each in payments if each and each.posted <= records.settled), None)
 
 
 def _next_payment_at(records: BankRecords, account: Account) -> datetime:
@@ -294,6 +377,7 @@ def _next_payment_at(records: BankRecords, account: Account) -> datetime:
     return to_datetime(due if due > records.at else ledger.transfer_time(account, month + 1))
 
 
+@lru_cache
 def _percent(rate: float) -> Decimal:
     return Decimal(round(rate * 10_000)).scaleb(-2)
 

@@ -71,10 +71,11 @@ def check(login: Login, sign_in: SignIn, task: Task, *, seed: int) -> None:
         raise BankRateLimited(f"The institution may be read again in {seconds:g} seconds.")
     if login.has("maintenance"):
         _check_maintenance(login.argument("maintenance"), task.now)
-    # Seeded with the attempt too, so that a retry can succeed.
-    draw = seeded(seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
-    if login.has("flaky") and draw < login.argument("flaky"):
-        raise BankUnavailable
+    if login.has("flaky"):
+        # Seeded with the attempt too, so that a retry can succeed.
+        draw = seeded(seed, "flaky", task.member_guid, task.kind, task.now, task.attempt).random()
+        if draw < login.argument("flaky"):
+            raise BankUnavailable
 
 
 def _check_consent(login: Login, sign_in: SignIn, task: Task) -> None:

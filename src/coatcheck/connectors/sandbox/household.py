@@ -8,7 +8,7 @@ counted from year 0: 24311 is December 2025. Money is in cents, and debt is nega
 
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from coatcheck.connectors.contract import Institution
 from coatcheck.connectors.sandbox.logins import Login
@@ -21,9 +21,12 @@ _SAVING_MONTHS = 24
 _FRIDAY = 738_890
 """The ordinal of a Friday."""
 _NSF_CENTS = 731
+KEPT_HOUSEHOLDS = 256
+"""Households that stay in memory, about 5 kB each."""
+_KEPT_CHANCES = 1024
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class Account:
     id: str
     kind: Kind
@@ -45,7 +48,7 @@ class Account:
     def payment(self) -> int:
         return round(self.kind.payment * self.monthly)
 
-    @property
+    @cached_property
     def principal(self) -> int:
         """The original amount of a loan."""
         rate = self.kind.rate / 12
@@ -55,13 +58,13 @@ class Account:
     def contribution(self) -> int:
         return round(self.kind.contributes * self.monthly)
 
-    @property
+    @cached_property
     def credit_limit(self) -> int:
         """More than the highest debt, in steps of 500.00."""
         most = self.kind.base + _SAVING_MONTHS * self.kind.step + 2.4 * self.kind.spends
         return (round(1.25 * most * self.monthly) // 50_000 + 1) * 50_000
 
-    @property
+    @cached_property
     def opened_on(self) -> date:
         day = date.fromordinal(_FRIDAY - 1100 - int(4000 * chance(self.key, "opened")))
         # Every year has the anniversary of such a day, when a certificate matures.
@@ -111,6 +114,7 @@ class Household:
         return self.accounts[0].monthly
 
 
+@lru_cache(maxsize=KEPT_HOUSEHOLDS)
 def household_of(seed: int, institution: Institution, login: Login) -> Household:
     """The household of the login."""
     key = f"{seed}|{institution.code}|{login.name}"
@@ -157,7 +161,8 @@ def opening(household: Household, position: int, month: int) -> int:
     return account.standing_balance(month) - (account.budget(month - 1) if account.kind.is_debt else 0)
 
 
-def chance(*parts: object) -> float:
+@lru_cache(maxsize=_KEPT_CHANCES)
+def chance(*parts: str | int) -> float:
     """A number from 0 to 1 that is the same for the same parts."""
     return seeded(*parts).random()
 

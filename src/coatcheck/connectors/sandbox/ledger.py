@@ -5,11 +5,14 @@ adjusts every other account to its next opening balance, and purchases adjust ch
 date's ordinal times 1,440 plus the minute of the day in UTC.
 """
 
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from functools import lru_cache
+from functools import cache, lru_cache, partial
+from itertools import accumulate
+from operator import itemgetter
 from random import Random
 from typing import NamedTuple
 
@@ -29,8 +32,10 @@ _LAGS = ((1, 2, 3), (1, 2, 3), (1, 2), (1,), (3,), (2, 3), (1, 2, 3))
 _SUMMER = (0.8, 0.8, 0.85, 0.9, 1.0, 1.2, 1.35, 1.35, 1.15, 0.95, 0.85, 0.8)
 _WINTER = (1.6, 1.5, 1.3, 1.0, 0.7, 0.5, 0.45, 0.45, 0.55, 0.8, 1.2, 1.5)
 _SEASONS = {0: (1.0,) * 12, 1: _SUMMER, -1: _WINTER}
+LONGEST_LAG = 4 * DAY
+"""More than the time between a movement and its posting. Up to this much of a month is in the next one."""
 KEPT_MONTHS = 256
-"""Months that stay in memory, about 20 kB each: a daily aggregation reads the same five as that of the day before."""
+"""Months that stay in memory, about 32 kB each: a daily aggregation reads the same two as that of the day before."""
 _MOST_PURCHASES_A_DAY = 1.3
 """On average, without the groceries on Saturdays. A larger budget increases the prices, not the number."""
 
@@ -48,6 +53,33 @@ class Movement(NamedTuple):
     entry: Entry
     memo: str | None
     check: str | None
+
+
+class Posted(NamedTuple):
+    """The movements of one account in a month, in the order of their posting."""
+
+    times: Sequence[int]
+    sums: Sequence[int]
+    """Of the cents up to each of them."""
+
+    def until(self, time: int) -> int:
+        """The sum of the cents that have posted."""
+        count = bisect_right(self.times, time)
+        return self.sums[count - 1] if count else 0
+
+
+class Month(NamedTuple):
+    movements: Sequence[Movement]
+    ordered: Sequence[Movement]
+    """The movements by time, account and id."""
+    times: Sequence[int]
+    """Of the ordered movements."""
+    openings: Sequence[int]
+    """The opening balance of each account, by its position."""
+    posted: Sequence[Posted]
+    """By position."""
+    payments: Sequence[Movement | None]
+    """The transfer to each account, by its position."""
 
 
 class _Details(NamedTuple):
@@ -118,11 +150,18 @@ class _Month:
         )
 
 
+def months_of(household: Household) -> Callable[[int], Month]:
+    """The months of the household, by their numbers."""
+    # The additional movements of `many_tx` would fill the memory: the caller's function keeps them.
+    if any(each.extra for each in household.accounts):
+        return cache(partial(_month.__wrapped__, household))
+    return partial(_month, household)
+
+
 def movements(household: Household, first_month: int, last_month: int) -> list[Movement]:
     """The movements of these months, both included."""
-    # The additional movements of `many_tx` would fill the memory.
-    month = _month.__wrapped__ if any(each.extra for each in household.accounts) else _month
-    return [each for number in range(first_month, last_month + 1) for each in month(household, number)]
+    month = months_of(household)
+    return [each for number in range(first_month, last_month + 1) for each in month(number).movements]
 
 
 def new_movements(household: Household, times: Sequence[datetime]) -> Iterator[Movement]:
@@ -159,7 +198,32 @@ def _workday(first: int, day: int) -> int:
 
 
 @lru_cache(maxsize=KEPT_MONTHS)
-def _month(household: Household, number: int) -> Sequence[Movement]:
+def _month(household: Household, number: int) -> Month:
+    movements = _written(household, number)
+    positions = range(len(household.accounts))
+    ordered = sorted(movements, key=lambda each: (each.at, each.position, each.id))
+    return Month(
+        movements=movements,
+        ordered=ordered,
+        times=[each.at for each in ordered],
+        openings=[opening(household, position, number) for position in positions],
+        posted=[_posted(movements, position) for position in positions],
+        payments=[
+            next(
+                (each for each in movements if each.position == position and each.memo and each.cents > 0),
+                None,
+            )
+            for position in positions
+        ],
+    )
+
+
+def _posted(movements: Sequence[Movement], position: int) -> Posted:
+    amounts = sorted((each.posted, each.cents) for each in movements if each.position == position)
+    return Posted([time for time, _ in amounts], [*accumulate(map(itemgetter(1), amounts))])
+
+
+def _written(household: Household, number: int) -> Sequence[Movement]:
     first, after = first_day(number), first_day(number + 1)
     month = _Month(
         household=household,

@@ -24,6 +24,10 @@ class Login:
     """By name. The value is the text after `=`, or empty."""
     side: BankSide = field(default_factory=BankSide)
 
+    def __hash__(self) -> int:
+        # A login is a key of caches, and its controls have no hash. Logins with one name are compared.
+        return hash(self.name)
+
     def has(self, control: str) -> bool:
         return control in self.controls
 
@@ -33,6 +37,8 @@ class Login:
 
     def with_side(self, side: BankSide) -> "Login":
         """The login with the controls that were set up at the bank, which precede its own."""
+        if side == self.side:
+            return self
         return replace(self, controls={**self.controls, **parse_controls(side.controls)}, side=side)
 
 

@@ -55,12 +55,8 @@ def _statement(records: BankRecords, position: int, month: int) -> Statement:
     account = records.household.accounts[position]
     first, after = first_day(month), first_day(month + 1)
     running = opening = records.balance(position, first * DAY - 1)
-    posted = sorted(
-        (each for each in records.movements[position] if first * DAY <= each.posted < after * DAY),
-        key=lambda each: each.posted,
-    )
     lines = []
-    for each in posted:
+    for each in records.posted(position, first * DAY, after * DAY - 1):
         running += each.cents
         day = date.fromordinal(each.posted // DAY)
         lines.append(Line(day, each.entry.description, money(each.cents), money(running)))
