@@ -83,6 +83,7 @@ def test_only_characters_that_cannot_be_stored_are_removed_from_text(given, clea
         ("amount", Decimal("Infinity")),
         ("amount", Decimal("-0.01")),
         ("amount", Decimal(10) ** 15),
+        ("amount", Decimal("1000000000000000.00")),
         ("amount", 4.2),
         ("amount", "4.20"),
         ("amount", None),

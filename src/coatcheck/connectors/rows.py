@@ -11,8 +11,10 @@ from dataclasses import fields as dataclass_fields
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
-from operator import attrgetter
-from typing import Any, TypeVar, get_args, get_type_hints
+from functools import lru_cache
+from operator import attrgetter, itemgetter
+from types import NoneType
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from coatcheck import text
 from coatcheck.connectors.records import (
@@ -36,11 +38,9 @@ MAX_DECIMALS = 50
 """More than any currency has. PostgreSQL refuses more than 16,383, and with them the whole run."""
 MAX_PDF_BYTES = 16 * 1024 * 1024
 
-ALLOWED_VALUES = {
-    "status": frozenset({"POSTED", "PENDING"}),
-    "type": frozenset({"CREDIT", "DEBIT"}),
-}
-"""The allowed values of a transaction's fields."""
+STATUSES = frozenset({"POSTED", "PENDING"})
+DIRECTIONS = frozenset({"CREDIT", "DEBIT"})
+"""The allowed types of a transaction."""
 EXACT = frozenset(
     {
         "id",
@@ -53,6 +53,8 @@ EXACT = frozenset(
     }
 )
 """Fields in which every character matters. Text that would need cleaning is refused instead."""
+_CENT = Decimal("0.01")
+_TOO_LARGE = MAX_AMOUNT.adjusted()
 _KEPT_CONTROLS = frozenset("\t\n")
 
 
@@ -72,33 +74,24 @@ def checked(row: Row) -> Row:
     """
     fields = _FIELDS[type(row)]
     values = fields.values_of(row)
-    # A dataclass does not check the types of its fields, and a connector can come from another package.
-    if not all(map(isinstance, values, fields.kinds)):
-        raise UnusableRow(
-            next(
-                name
-                for name, value, kind in zip(fields.names, values, fields.kinds, strict=True)
-                if not isinstance(value, kind)
-            )
-        )
-    if isinstance(row, BankNumbers):
-        row = _canonical_numbers(row)
-    if isinstance(row, BankOwner):
-        row = _canonical_owner(row)
-    for name, value in zip(fields.sizes, fields.sizes_of(row), strict=True):
-        if value is not None:
-            _check_size(name, value)
+    checks = fields.checks_of(tuple(map(type, values)))
+    if isinstance(row, BankNumbers | BankOwner):
+        row = _canonical_numbers(row) if isinstance(row, BankNumbers) else _canonical_owner(row)
+        values = fields.values_of(row)
+    for position, is_usable in checks.sizes:
+        if not is_usable(values[position]):
+            raise UnusableRow(fields.names[position])
     if isinstance(row, BankTransaction):
         _check_transaction(row)
-    texts = fields.texts_of(row)
+    texts = checks.texts_of(values)
     # Most rows need no cleaning. One check of the joined text is faster than a check of each field.
-    joined = "".join([each for each in texts if each])
-    if len(joined) <= MAX_KEY and joined.isprintable() and "" not in fields.exact_of(row):
+    joined = "".join(texts)
+    if len(joined) <= MAX_KEY and joined.isprintable() and "" not in checks.exact_of(values):
         return row
     changes: dict[str, Any] = {
         name: clean
-        for name, value in zip(fields.texts, texts, strict=True)
-        if value is not None and (clean := _checked_text(name, value)) != value
+        for name, value in zip(checks.texts, texts, strict=True)
+        if (clean := _checked_text(name, value)) != value
     }
     return replace(row, **changes) if changes else row
 
@@ -138,7 +131,7 @@ def _canonical_numbers(row: BankNumbers) -> BankNumbers:
 def _canonical_owner(row: BankOwner) -> BankOwner:
     """The row with names, address, postal code, e-mail address and phone number in canonical spelling."""
     fields = _FIELDS[BankOwner]
-    values = zip(fields.texts, fields.texts_of(row), strict=True)
+    values = zip(fields.names, fields.values_of(row), strict=True)
     changes = {name: text.cleaned(value) for name, value in values if value is not None and name not in EXACT}
     return _replaced(row, changes)
 
@@ -148,25 +141,37 @@ def _replaced(row: Row, changes: Mapping[str, Any]) -> Row:
     return replace(row, **changes) if any(getattr(row, name) != changes[name] for name in changes) else row
 
 
-def _check_size(name: str, value: Any) -> None:
-    match value:
-        case Decimal():
-            usable = (
-                value.is_finite() and -MAX_AMOUNT < value < MAX_AMOUNT and _decimals(value) <= MAX_DECIMALS
-            )
-        case datetime():
-            usable = value.tzinfo is not None  # PostgreSQL would assume the time zone of its session
-        case bytes():
-            usable = len(value) <= MAX_PDF_BYTES
-        case _:
-            usable = -(2**31) <= value < 2**31  # PostgreSQL's integer
-    if not usable:
-        raise UnusableRow(name)
+def _is_usable_number(value: Decimal) -> bool:
+    # Most are amounts in cents, and comparisons and `as_tuple` take longer than these two.
+    if value.same_quantum(_CENT) and value.adjusted() < _TOO_LARGE:
+        return True
+    return (
+        value.is_finite()
+        and -MAX_AMOUNT < value < MAX_AMOUNT
+        and -int(value.as_tuple().exponent) <= MAX_DECIMALS
+    )
 
 
-def _decimals(number: Decimal) -> int:
-    exponent = number.as_tuple().exponent
-    return -exponent if isinstance(exponent, int) else 0
+def _has_time_zone(value: datetime) -> bool:
+    """PostgreSQL would assume the time zone of its session."""
+    return value.tzinfo is not None
+
+
+def _is_usable_file(value: bytes) -> bool:
+    return len(value) <= MAX_PDF_BYTES
+
+
+def _is_postgresql_integer(value: int) -> bool:
+    return -(2**31) <= value < 2**31
+
+
+_SIZES: Mapping[type, Callable[[Any], bool]] = {
+    Decimal: _is_usable_number,
+    datetime: _has_time_zone,
+    bytes: _is_usable_file,
+    int: _is_postgresql_integer,
+}
+"""By the type of the field."""
 
 
 def _checked_text(name: str, value: str) -> str:
@@ -180,35 +185,66 @@ def _checked_text(name: str, value: str) -> str:
 def _check_transaction(row: BankTransaction) -> None:
     if row.amount < 0:
         raise UnusableRow("amount")
-    for name, allowed in ALLOWED_VALUES.items():
-        if getattr(row, name) not in allowed:
-            raise UnusableRow(name)
+    if row.status not in STATUSES:
+        raise UnusableRow("status")
+    if row.type not in DIRECTIONS:
+        raise UnusableRow("type")
+
+
+class _Checks(NamedTuple):
+    """What is to be checked of a row's values, which have the types that their fields may have."""
+
+    sizes: Sequence[tuple[int, Callable[[Any], bool]]]
+    """By the position of the field."""
+    texts: Sequence[str]
+    """The names of the fields that have text."""
+    texts_of: Callable[[Sequence[Any]], tuple[Any, ...]]
+    exact_of: Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
 class _Fields:
-    """The fields of a record, and functions that read several fields of a row with one call. They run for every row."""
+    """The fields of a record, with a function that reads them all with one call, and their checks."""
 
     def __init__(self, record: type) -> None:
-        hints = {name: get_args(hint) or (hint,) for name, hint in get_type_hints(record).items()}
-        plain = {name: kinds[0] for name, kinds in hints.items()}
+        hints = get_type_hints(record)
         self.names = tuple(each.name for each in dataclass_fields(record))
-        self.kinds = tuple(hints[name] for name in self.names)
-        self.values_of = _reader(self.names)
-        self.texts = tuple(name for name in self.names if plain[name] is str)
-        self.texts_of = _reader(self.texts)
-        self.sizes = tuple(name for name in self.names if plain[name] in {Decimal, datetime, bytes, int})
-        self.sizes_of = _reader(self.sizes)
-        self.exact_of = _reader(tuple(name for name in self.names if name in EXACT))
+        self.values_of: Callable[[Any], tuple[Any, ...]] = attrgetter(*self.names)
+        self.checks_of = lru_cache(maxsize=256)(self._checks)
+        """Rows of one connector have values of few combinations of types."""
+        self._kinds = tuple(get_args(hints[name]) or (hints[name],) for name in self.names)
+        """The types of each field's values, None's last."""
+
+    def _checks(self, types: tuple[type, ...]) -> _Checks:
+        """The checks of rows with values of these types.
+
+        Raises:
+            UnusableRow: a value has a type that its field may not have.
+        """
+        # A dataclass does not check the types of its fields, and a connector can come from another package.
+        for name, each, kinds in zip(self.names, types, self._kinds, strict=True):
+            if not issubclass(each, kinds):
+                raise UnusableRow(name)
+        present = [
+            (position, name, kinds[0])
+            for position, (name, kinds) in enumerate(zip(self.names, self._kinds, strict=True))
+            if types[position] is not NoneType
+        ]
+        texts = [(position, name) for position, name, kind in present if kind is str]
+        return _Checks(
+            sizes=[(position, _SIZES[kind]) for position, _, kind in present if kind in _SIZES],
+            texts=[name for _, name in texts],
+            texts_of=_reader([position for position, _ in texts]),
+            exact_of=_reader([position for position, name in texts if name in EXACT]),
+        )
 
 
-def _reader(names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
-    if not names:
-        return lambda _: ()
-    read = attrgetter(*names)
-    return read if len(names) > 1 else lambda row: (read(row),)
+def _reader(positions: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    if len(positions) < 2:
+        return lambda values: tuple(values[position] for position in positions)
+    return itemgetter(*positions)
 
 
-_FIELDS = {
+_FIELDS: Mapping[type, _Fields] = {
     record: _Fields(record)
     for record in (BankAccount, BankNumbers, BankOwner, BankStatement, BankTransaction)
 }

@@ -2,14 +2,14 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
 from coatcheck.connectors.contract import (
     BankAccount,
@@ -48,6 +48,7 @@ class BankRecords:
     first_month: int
     """The first month that is read; it is before the month of `at`."""
     last_month: int
+    """The month of `at`."""
     months: Callable[[int], Month]
     new: Sequence[Movement]
     """Movements in checking, in addition to those of the months."""
@@ -86,16 +87,18 @@ class BankRecords:
 
     def balance(self, position: int, at: int) -> int:
         """The posted balance of an account at a time; debt is negative."""
-        return self.balances(at)[position]
+        return self.balances([position], at)[position]
 
-    def balances(self, at: int) -> Sequence[int]:
-        """The posted balance of each account at a time, by its position."""
+    def balances(self, positions: Iterable[int], at: int) -> Mapping[int, int]:
+        """The posted balances of these accounts at a time, by their positions."""
         months = [self.months(number) for number in self._months_with(at, at)]
-        cents = [*months[0].openings]
-        for month in months:
-            for position, posted in enumerate(month.posted):
-                cents[position] += posted.until(at)
-        cents[0] += sum(each.cents for each in self.new if each.posted <= at)
+        cents = {}
+        for position in positions:
+            cents[position] = months[0].openings[position]
+            for month in months:
+                cents[position] += month.posted[position].until(at)
+        if self.new and 0 in cents:
+            cents[0] += sum(each.cents for each in self.new if each.posted <= at)
         return cents
 
     def between(self, start: int, end: int) -> Iterator[Movement]:
@@ -165,21 +168,16 @@ def lazy_records_of(
 
 
 def accounts(records: BankRecords) -> tuple[BankAccount, ...]:
-    posted, pending = records.balances(records.settled), records.pending()
-    statement = records.balances(first_day(month_of(records.today)) * DAY)
+    positions, pending = records.shared, records.pending()
+    posted = records.balances(positions, records.settled)
     same: dict[str, Any] = {
         "currency_code": records.currency_code,
         "account_ownership": _ownership(records),
         "is_business": records.is_business,
     }
     return tuple(
-        BankAccount(
-            **same,
-            **_account(
-                records, position, _Cents(posted[position], pending.get(position, 0), statement[position])
-            ),
-        )
-        for position in records.shared
+        BankAccount(**same, **_account(records, each, posted[each], pending.get(each, 0)))
+        for each in positions
     )
 
 
@@ -265,18 +263,15 @@ def _month_at(minutes: int) -> int:
     return month_of(date.fromordinal(minutes // DAY))
 
 
-class _Cents(NamedTuple):
-    """Balances of an account; debt is negative."""
+def _account(records: BankRecords, position: int, posted: int, pending: int) -> Mapping[str, Any]:
+    """The fields that differ between the accounts of a login.
 
-    posted: int
-    pending: int
-    """The authorized amounts of the pending movements."""
-    statement: int
-    """The posted balance at the start of the month."""
-
-
-def _account(records: BankRecords, position: int, cents: _Cents) -> Mapping[str, Any]:
-    """The fields that differ between the accounts of a login."""
+    Args:
+        records: of the login.
+        position: of the account in the household.
+        posted: the balance in cents; debt is negative.
+        pending: the sum of the pending movements.
+    """
     account = records.household.accounts[position]
     kind = account.kind
     fields = {
@@ -284,21 +279,21 @@ def _account(records: BankRecords, position: int, cents: _Cents) -> Mapping[str,
         "name": account.name,
         "type": UNKNOWN_TYPE if position == 0 and records.login.has("schema_drift") else kind.type,
         "subtype": kind.subtype,
-        "balance": money(-cents.posted if kind.is_debt else cents.posted),
+        "balance": money(-posted if kind.is_debt else posted),
         "account_number_mask": account.number[-4:],
         "started_on": account.opened_on,
         "is_closed": account.is_closed,
     }
     if kind.term:
-        return fields | _loan_terms(records, position, cents)
+        return fields | _loan_terms(records, position, posted)
     if kind.is_debt:
-        return fields | _credit_terms(records, position, cents)
+        return fields | _credit_terms(records, position, posted + pending)
     if kind.type == "INVESTMENT":
-        return fields | _holdings(records, account, cents)
-    return fields | _deposit_terms(records, account, cents)
+        return fields | _holdings(records, account, posted)
+    return fields | _deposit_terms(records, account, posted + pending)
 
 
-def _deposit_terms(records: BankRecords, account: Account, cents: _Cents) -> dict[str, Any]:
+def _deposit_terms(records: BankRecords, account: Account, available: int) -> dict[str, Any]:
     kind = account.kind
     matures_on = None
     if kind.subtype == "CERTIFICATE_OF_DEPOSIT":
@@ -306,7 +301,7 @@ def _deposit_terms(records: BankRecords, account: Account, cents: _Cents) -> dic
         anniversary = account.opened_on.replace(year=records.today.year)
         matures_on = anniversary.replace(year=records.today.year + (anniversary <= records.today))
     return {
-        "available_balance": money(0 if records.login.has("frozen") else cents.posted + cents.pending),
+        "available_balance": money(0 if records.login.has("frozen") else available),
         "apy": _percent(kind.rate) if kind.rate else None,
         "interest_rate": _percent(kind.rate) if kind.rate else None,
         "minimum_balance": Decimal("1000.00") if kind.subtype == "MONEY_MARKET" else None,
@@ -315,15 +310,16 @@ def _deposit_terms(records: BankRecords, account: Account, cents: _Cents) -> dic
     }
 
 
-def _credit_terms(records: BankRecords, position: int, cents: _Cents) -> dict[str, Any]:
+def _credit_terms(records: BankRecords, position: int, available: int) -> dict[str, Any]:
     account = records.household.accounts[position]
-    statement, limit = -cents.statement, account.credit_limit
+    limit = account.credit_limit
+    statement = -records.balance(position, first_day(records.last_month) * DAY)
     last = _last_payment(records, position)
     return {
         "apr": _percent(account.kind.rate),
         "interest_rate": _percent(account.kind.rate),
         "credit_limit": money(limit),
-        "available_credit": money(limit + cents.posted + cents.pending),
+        "available_credit": money(limit + available),
         "statement_balance": money(statement),
         "minimum_payment": money(min(statement, max(2500, statement // 50))),
         "payment_due_at": _next_payment_at(records, account),
@@ -332,16 +328,16 @@ def _credit_terms(records: BankRecords, position: int, cents: _Cents) -> dict[st
     }
 
 
-def _loan_terms(records: BankRecords, position: int, cents: _Cents) -> dict[str, Any]:
+def _loan_terms(records: BankRecords, position: int, posted: int) -> dict[str, Any]:
     account = records.household.accounts[position]
-    month = month_of(records.today)
+    month = records.last_month
     disbursed_month = month - account.age(month)
     last = _last_payment(records, position)
     return {
         "interest_rate": _percent(account.kind.rate),
         "apr": _percent(account.kind.rate),
         "original_balance": money(account.principal),
-        "payoff_balance": money(-cents.posted),
+        "payoff_balance": money(-posted),
         "minimum_payment": money(account.payment),
         "payment_due_at": _next_payment_at(records, account),
         "last_payment": money(last.cents) if last else None,
@@ -351,10 +347,10 @@ def _loan_terms(records: BankRecords, position: int, cents: _Cents) -> dict[str,
     }
 
 
-def _holdings(records: BankRecords, account: Account, cents: _Cents) -> dict[str, Any]:
+def _holdings(records: BankRecords, account: Account, posted: int) -> dict[str, Any]:
     """The ledger has the cash of an investment account. The value of its holdings is computed."""
-    cash = money(cents.posted)
-    value = money(cents.posted + account.market_value(records.at // DAY))
+    cash = money(posted)
+    value = money(posted + account.market_value(records.at // DAY))
     return {
         "balance": value,
         "available_balance": cash,
@@ -372,7 +368,7 @@ def _last_payment(records: BankRecords, position: int) -> Movement | None:
 
 
 def _next_payment_at(records: BankRecords, account: Account) -> datetime:
-    month = month_of(records.today)
+    month = records.last_month
     due = ledger.transfer_time(account, month)
     return to_datetime(due if due > records.at else ledger.transfer_time(account, month + 1))
 

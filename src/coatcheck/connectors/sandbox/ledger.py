@@ -5,6 +5,7 @@ adjusts every other account to its next opening balance, and purchases adjust ch
 date's ordinal times 1,440 plus the minute of the day in UTC.
 """
 
+from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache, lru_cache, partial
 from itertools import accumulate
-from operator import itemgetter
 from random import Random
 from typing import NamedTuple
 
@@ -32,7 +32,7 @@ _LAGS = ((1, 2, 3), (1, 2, 3), (1, 2), (1,), (3,), (2, 3), (1, 2, 3))
 _SUMMER = (0.8, 0.8, 0.85, 0.9, 1.0, 1.2, 1.35, 1.35, 1.15, 0.95, 0.85, 0.8)
 _WINTER = (1.6, 1.5, 1.3, 1.0, 0.7, 0.5, 0.45, 0.45, 0.55, 0.8, 1.2, 1.5)
 _SEASONS = {0: (1.0,) * 12, 1: _SUMMER, -1: _WINTER}
-LONGEST_LAG = 4 * DAY
+LONGEST_LAG = 3 * DAY
 """More than the time between a movement and its posting. Up to this much of a month is in the next one."""
 KEPT_MONTHS = 256
 """Months that stay in memory, about 32 kB each: a daily aggregation reads the same two as that of the day before."""
@@ -205,7 +205,7 @@ def _month(household: Household, number: int) -> Month:
     return Month(
         movements=movements,
         ordered=ordered,
-        times=[each.at for each in ordered],
+        times=array("q", [each.at for each in ordered]),
         openings=[opening(household, position, number) for position in positions],
         posted=[_posted(movements, position) for position in positions],
         payments=[
@@ -220,7 +220,9 @@ def _month(household: Household, number: int) -> Month:
 
 def _posted(movements: Sequence[Movement], position: int) -> Posted:
     amounts = sorted((each.posted, each.cents) for each in movements if each.position == position)
-    return Posted([time for time, _ in amounts], [*accumulate(map(itemgetter(1), amounts))])
+    return Posted(
+        array("q", [time for time, _ in amounts]), array("q", accumulate(cents for _, cents in amounts))
+    )
 
 
 def _written(household: Household, number: int) -> Sequence[Movement]:

@@ -7,12 +7,14 @@ accounts with and without controls.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from coatcheck.connectors.sandbox.bank_side import BankSide
 from coatcheck.connectors.sandbox.controls import InvalidControl, argument_of, parse_controls
 from coatcheck.errors import CredentialsDenied
 
+_KEPT_LOGINS = 256
 _ALIASES = {"test_atrium": "mxuser"}
 """Names of MX's older sandbox."""
 
@@ -42,6 +44,7 @@ class Login:
         return replace(self, controls={**self.controls, **parse_controls(side.controls)}, side=side)
 
 
+@lru_cache(maxsize=_KEPT_LOGINS)
 def parse_login(text: str) -> Login:
     """The name and the controls of a login. An e-mail address has no controls.
 
