@@ -33,6 +33,9 @@ from coatcheck.vault.signing_keys import destroy_retired_keys
 
 JOB_RETENTION = timedelta(days=90)
 """How long an ended job can be looked up."""
+CONCURRENT_TASKS = 8
+JOBS_TOGETHER = 64
+"""Jobs of members that run together while the clock moves. `institution_concurrency` does not limit them."""
 LINK_MARGIN = timedelta(days=1)
 """Options of a link are stored for this time beyond `link_ttl`, which may have been longer when the link was issued."""
 
@@ -60,24 +63,32 @@ class WorkerServices:
             TaskKind.DELIVERY: self._claim_deliveries,
         }
 
-    async def run_due(self, limit: int, *, delivers_in_order: bool = False) -> Counter[TaskKind]:
-        """Claims at most `limit` due tasks of each kind, runs them, and returns how many of each kind.
+    async def run_due(self, *, delivers_in_order: bool = False) -> Counter[TaskKind]:
+        """Claims some due tasks of each kind, runs them, and returns how many of each kind.
 
-        They run one after the other, so that the events that they cause are in order. Deliveries cause none and run at
-        the same time: a receiver may hang.
+        They run one after the other, so that the events that they cause are in order. Jobs of members run together, and
+        their results are saved in order. Deliveries cause no event and run at the same time: a receiver may hang.
 
         Args:
-            limit: the most tasks of a kind.
             delivers_in_order: deliveries run one after the other too.
         """
-        claimed = {kind: await claim(limit) for kind, claim in self.claims.items()}
+        jobs = await self.scheduler.claim(JOBS_TOGETHER, max_at_institution=JOBS_TOGETHER)
+        claimed = {
+            kind: await claim(CONCURRENT_TASKS)
+            for kind, claim in self.claims.items()
+            if kind is not TaskKind.MEMBER_JOB
+        }
+        if jobs:
+            await self.sync.run(jobs)
         for kind, tasks in claimed.items():
             if kind is not TaskKind.DELIVERY or delivers_in_order:
                 for task in tasks:
                     await task()
         if not delivers_in_order:
             await asyncio.gather(*(task() for task in claimed[TaskKind.DELIVERY]))
-        return Counter({kind: len(tasks) for kind, tasks in claimed.items()})
+        return Counter(
+            {TaskKind.MEMBER_JOB: len(jobs), **{kind: len(tasks) for kind, tasks in claimed.items()}}
+        )
 
     async def sweep(self) -> None:
         """Ends jobs and deposits whose time is over."""
@@ -92,7 +103,7 @@ class WorkerServices:
             await self.publisher.publish()
 
     async def _claim_member_jobs(self, limit: int) -> list[ClaimedTask]:
-        return [partial(self.sync.run, job) for job in await self.scheduler.claim(limit)]
+        return [partial(self.sync.run, [job]) for job in await self.scheduler.claim(limit)]
 
     async def _claim_micro_deposits(self, limit: int) -> list[ClaimedTask]:
         return [partial(self.micro_deposits.send, each) for each in await self.micro_deposits.claim(limit)]

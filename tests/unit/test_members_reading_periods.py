@@ -4,8 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from coatcheck.connectors.contract import JobKind
-from coatcheck.members.reading_periods import OVERLAP
+from coatcheck.connectors.contract import Connector, JobKind
 from coatcheck.members.run_conditions import check_run
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
@@ -27,7 +26,7 @@ async def daily_job(end_user, clock, after=DAY):
 
 async def known(services, job):
     async with services.db.connection() as connection:
-        return await check_run(connection, job)
+        return await check_run(connection, job, Connector.overlap)
 
 
 async def run_day(end_user, clock):
@@ -45,7 +44,7 @@ async def test_a_daily_aggregation_reads_the_days_since_the_last_run_and_some_be
     found = await known(services, await daily_job(end_user, clock, 3 * DAY))
     ids = {id for (id,) in await end_user.rows(ACCOUNTS)}
     assert ids
-    assert found == dict.fromkeys(ids, read_on - OVERLAP)
+    assert found == dict.fromkeys(ids, read_on - Connector.overlap)
 
 
 async def test_the_first_day_is_before_the_oldest_pending_transaction_whose_day_can_differ_at_the_bank(
@@ -53,7 +52,7 @@ async def test_the_first_day_is_before_the_oldest_pending_transaction_whose_day_
 ):
     end_user = await make_end_user(services)
     await end_user.connected()
-    oldest = clock.now().date() - OVERLAP - 20 * DAY
+    oldest = clock.now().date() - Connector.overlap - 20 * DAY
     await end_user.rows("UPDATE transaction SET status = 'POSTED' WHERE user_guid = %(user)s")
     await end_user.rows(
         """UPDATE transaction t SET status = 'PENDING', date = %(oldest)s
@@ -102,7 +101,7 @@ async def test_days_before_those_of_a_run_of_all_days_may_be_of_another_connecto
 async def test_a_transaction_that_was_pending_for_long_posts_under_its_guid(services, clock):
     end_user = await make_end_user(services)
     await end_user.connected()
-    long_ago = clock.now().date() - OVERLAP - 20 * DAY
+    long_ago = clock.now().date() - Connector.overlap - 20 * DAY
     pending = await end_user.rows(
         """UPDATE transaction SET status = 'PENDING'
            WHERE user_guid = %(user)s AND date BETWEEN %(from)s AND %(to)s RETURNING guid""",

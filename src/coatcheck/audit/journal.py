@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from coatcheck.audit.entries import Entry, draft, row_of
+from coatcheck.audit.entries import Entry, EntryRow, draft, row_of
 from coatcheck.clock import Clock
 from coatcheck.db.database import Connection, run
 from coatcheck.db.json_rows import encode_rows
+from coatcheck.db.lockstep import ask
 from coatcheck.db.partitions import ensure_month_partitions
 from coatcheck.events.catalogue import Announcement
 from coatcheck.events.mx_events import Event
@@ -18,6 +19,11 @@ INSERT INTO audit_event (at, guid, client_guid, actor, action, subject, detail)
 SELECT at, guid, client_guid, actor, action, subject, detail
 FROM json_to_recordset(%(rows)s::json)
      AS given (at timestamptz, guid uuid, client_guid text, actor text, action text, subject text, detail text)"""
+
+
+async def _write(connection: Connection, each: Sequence[Sequence[EntryRow]]) -> Sequence[None]:
+    await run(connection, RECORD, {"rows": encode_rows([row for rows in each for row in rows])})
+    return [None] * len(each)
 
 
 class Journal:
@@ -52,7 +58,7 @@ class Journal:
     async def record_each(self, connection: Connection, entries: Sequence[Entry]) -> None:
         """Records changes that no event announces, in one statement."""
         at = self._clock.instant()
-        await run(connection, RECORD, {"rows": encode_rows([row_of(entry, at) for entry in entries])})
+        await ask(connection, _write, [row_of(entry, at) for entry in entries])
 
     async def announce(
         self, connection: Connection, *announcements: Announcement, notify: bool = True

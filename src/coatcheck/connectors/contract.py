@@ -13,7 +13,7 @@ only `coatcheck.connectors.contract`, `coatcheck.errors` and `coatcheck.clock`.
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -191,6 +191,9 @@ class Connector(ABC):
     """A dataclass or msgspec struct. A field of type `Secret` is never shown."""
     sends_deposits: ClassVar[bool] = False
     """Whether `send_deposits` works for an account at any institution."""
+    overlap: ClassVar[timedelta] = timedelta(days=14)
+    """How long before its last run a daily aggregation reads the transactions of an account again: the institution can
+    book one with the date of an earlier day."""
     has_disconnect: ClassVar[bool] = False
     """Whether a member leaves something at the upstream that `disconnect` ends. Without it, the secrets of a deleted
     member are destroyed at once."""

@@ -92,6 +92,10 @@ class CoalescedStatement:
         cursor = await self.execute(connection, [values], values)
         return (await rows_by_call(cursor, 1))[0]
 
+    async def answers(self, connection: Connection, calls: Sequence[Parameters]) -> Sequence[Rows]:
+        """The rows of each call, without the column `caller`."""
+        return await rows_by_call(await self.execute(connection, calls), len(calls))
+
     async def execute(
         self, connection: Connection, calls: Sequence[Parameters], more: Parameters = NO_PARAMETERS
     ) -> AnyCursor:

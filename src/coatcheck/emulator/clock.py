@@ -24,7 +24,6 @@ from coatcheck.micro_deposits import deposit_rows
 from coatcheck.sandbox_clock import store_offset
 from coatcheck.worker_services import WorkerServices, build_worker, run_maintenance
 
-CONCURRENT_TASKS = 8
 LONGEST_MOVE = timedelta(days=3650)
 AFTER = timedelta(seconds=1)
 """A time counts as passed in the second after it: what expires at 12:00:00 is expired at 12:00:01."""
@@ -145,7 +144,7 @@ class _Move:
             pass
         # With a seed, webhooks have the same order in every run.
         in_order = self.services.seeding.has_seed
-        while (ran := await self.worker.run_due(CONCURRENT_TASKS, delivers_in_order=in_order)).total():
+        while (ran := await self.worker.run_due(delivers_in_order=in_order)).total():
             self.jobs += ran[TaskKind.MEMBER_JOB]
         await self.worker.seal()
 

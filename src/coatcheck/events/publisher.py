@@ -4,11 +4,15 @@ A trigger of the table `delivery` notifies the workers at the commit.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 
 from coatcheck import ids
 from coatcheck.clock import Clock
-from coatcheck.db.database import Connection, run
+from coatcheck.db.database import Connection, Parameters, run
 from coatcheck.db.json_rows import encode_rows
+from coatcheck.db.lockstep import ask
 from coatcheck.events.catalogue import Announcement, EventType, stored_data
 from coatcheck.events.mx_events import Event
 from coatcheck.seeding import Seeding
@@ -80,6 +84,43 @@ WITH given AS (
 """
 
 
+PUBLISH = """
+WITH given AS (
+    SELECT * FROM ROWS FROM (json_to_recordset(%(rows)s::json)
+                             AS (guid text, owner_guid text, type text, payload text, callback_payload text,
+                                 occurred_at timestamptz, notify boolean))
+             WITH ORDINALITY AS given (guid, owner_guid, type, payload, callback_payload, occurred_at, notify, place)
+), stored AS (
+    INSERT INTO event (guid, owner_guid, format, type, payload, callback_payload, occurred_at, due_at)
+    SELECT guid, owner_guid, 'mx', type, payload, callback_payload, occurred_at, occurred_at FROM given ORDER BY place
+    RETURNING guid, owner_guid, position, occurred_at
+)
+INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, position, next_attempt_at, created_at)
+SELECT 'DLV-' || md5(e.guid || c.guid)::uuid, e.guid, e.occurred_at, c.guid, c.guid, e.position, e.occurred_at,
+       e.occurred_at
+FROM stored e JOIN given USING (guid) JOIN client c ON c.guid = e.owner_guid AND c.webhook_url IS NOT NULL
+WHERE given.notify"""
+
+
+async def _publish(connection: Connection, rows: Sequence[Parameters]) -> Sequence[None]:
+    await run(connection, PUBLISH, {"rows": encode_rows(rows)})
+    return [None] * len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class _Announced:
+    rows: Sequence[Parameters]
+    now: datetime
+    notify: bool
+
+
+async def _announce(connection: Connection, each: Sequence[_Announced]) -> Sequence[None]:
+    for (now, notify), given in groupby(each, key=lambda one: (one.now, one.notify)):
+        rows = [row for one in given for row in one.rows]
+        await run(connection, ANNOUNCE, {"rows": encode_rows(rows), "now": now, "notify": notify})
+    return [None] * len(each)
+
+
 class EventPublisher:
     def __init__(self, clock: Clock, seeding: Seeding) -> None:
         self._clock = clock
@@ -96,30 +137,16 @@ class EventPublisher:
             event: what happened.
             notify: False stores the event and delivers nothing (MX-Skip-Webhook).
         """
-        await run(
-            connection,
-            """WITH stored AS (
-                   INSERT INTO event (guid, owner_guid, format, type, payload, callback_payload, occurred_at, due_at)
-                   VALUES (%(guid)s, %(client_guid)s, 'mx', %(type)s, %(payload)s, %(callback_payload)s, %(now)s,
-                           %(now)s)
-                   RETURNING guid, owner_guid, position
-               )
-               INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, position, next_attempt_at,
-                                     created_at)
-               SELECT 'DLV-' || md5(e.guid || c.guid)::uuid, e.guid, %(now)s, c.guid, c.guid, e.position, %(now)s,
-                      %(now)s
-               FROM stored e JOIN client c ON c.guid = e.owner_guid AND c.webhook_url IS NOT NULL
-               WHERE %(notify)s""",
-            {
-                "guid": ids.new("EVT"),
-                "client_guid": client_guid,
-                "type": event.type,
-                "payload": event.payload,
-                "callback_payload": event.callback_payload,
-                "now": self._clock.instant(),
-                "notify": notify,
-            },
-        )
+        row = {
+            "guid": ids.new("EVT"),
+            "owner_guid": client_guid,
+            "type": event.type,
+            "payload": event.payload,
+            "callback_payload": event.callback_payload,
+            "occurred_at": self._clock.instant(),
+            "notify": notify,
+        }
+        await ask(connection, _publish, row)
 
     async def announce(
         self, connection: Connection, announcements: Sequence[Announcement], *, notify: bool = True
@@ -143,11 +170,7 @@ class EventPublisher:
                 }
                 for each in announcements
             ]
-            await run(
-                connection,
-                ANNOUNCE,
-                {"rows": encode_rows(rows), "now": self._clock.instant(), "notify": notify},
-            )
+            await ask(connection, _announce, _Announced(rows, self._clock.instant(), notify))
 
     def _new_guid(self, announcement: Announcement) -> str:
         with self._seeding.about(announcement.object):

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one
+from coatcheck.db.lockstep import ask
 from coatcheck.errors import NotFound
 from coatcheck.events.catalogue import Announcement, EventType
 from coatcheck.grants.listing import IS_BROKEN, PERMISSIONS
@@ -83,13 +85,34 @@ async def live_grants_of_user(connection: Connection, user_guid: str, now: datet
 async def live_grants_of_member(
     connection: Connection, member_guid: str, now: datetime
 ) -> Sequence[LiveGrant]:
-    return await _live_grants(connection, is_of("member_guid", "%(guid)s"), member_guid, now)
+    rows = await ask(connection, _OF_MEMBERS.answers, {"guid": member_guid, "now": now})
+    return [LiveGrant(*row) for row in rows]
 
 
 async def live_grants_of_accounts(
     connection: Connection, account_guids: Sequence[str], now: datetime
 ) -> Sequence[LiveGrant]:
     return await _live_grants(connection, is_of_any("account_guid", "%(guid)s"), list(account_guids), now)
+
+
+_LIVE = f"""
+    SELECT {columns(AnnouncedGrant, "t.")}, {PERMISSIONS} AS permissions, t.version,
+           coalesce({IS_BROKEN}, false) AS is_broken,
+           u.is_disabled AS user_is_disabled
+    FROM access_token t
+    JOIN end_user u ON u.guid = t.user_guid
+    JOIN member m ON m.user_guid = t.user_guid AND m.guid = t.member_guid
+    WHERE t.revoked_at IS NULL AND t.expires_at > %(now)s"""
+
+_ASKED = Asked({"guid": "text", "now": "timestamptz"})
+_OF_MEMBERS = CoalescedStatement(
+    _ASKED,
+    f"""WITH {_ASKED.cte}
+        SELECT asked.caller, {columns(LiveGrant, "live.")}
+        FROM asked CROSS JOIN LATERAL ({_ASKED.of("asked", f"{_LIVE} AND {is_of('member_guid', '%(guid)s')}")}) AS live
+        ORDER BY live.guid""",
+    (LiveGrant,),
+)
 
 
 async def _live_grants(
@@ -99,15 +122,7 @@ async def _live_grants(
     return await fetch_all(
         connection,
         LiveGrant,
-        f"""SELECT {columns(LiveGrant)} FROM (
-                SELECT {columns(AnnouncedGrant, "t.")}, {PERMISSIONS} AS permissions, t.version,
-                       coalesce({IS_BROKEN}, false) AS is_broken,
-                       u.is_disabled AS user_is_disabled
-                FROM access_token t
-                JOIN end_user u ON u.guid = t.user_guid
-                JOIN member m ON m.user_guid = t.user_guid AND m.guid = t.member_guid
-                WHERE t.revoked_at IS NULL AND t.expires_at > %(now)s AND {condition}
-            ) AS live ORDER BY guid""",
+        f"SELECT {columns(LiveGrant)} FROM ({_LIVE} AND {condition}) AS live ORDER BY guid",
         {"guid": guid, "now": now},
     )
 

@@ -16,7 +16,9 @@ from datetime import date, datetime, timedelta
 from coatcheck.connectors.contract import BankNumbers
 from coatcheck.crypto import keyed_hash
 from coatcheck.db.batches import delete_in_batches
+from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.database import Connection, columns, fetch_all, run
+from coatcheck.db.lockstep import ask
 from coatcheck.members.records import LockedMember, MemberJob
 from coatcheck.model.accounts import IGNORED_IDS
 from coatcheck.model.moving_users import is_settled
@@ -80,6 +82,21 @@ class _Former:
     guid: str
 
 
+_ASKED = Asked({"user_guid": "text", "member_guid": "text"})
+_ACCOUNTS_OF_RUN = CoalescedStatement(
+    _ASKED,
+    f"""WITH {_ASKED.cte}
+        SELECT asked.caller, {columns(KnownAccount, "a.")},
+               ARRAY(SELECT t.id FROM transaction t WHERE t.user_guid = a.user_guid AND t.account_guid = a.guid
+                                                      AND t.status = 'PENDING') AS pending_ids, false AS is_ignored
+        FROM asked JOIN account a ON a.user_guid = asked.user_guid AND a.member_guid = asked.member_guid
+        UNION ALL
+        SELECT asked.caller, '', id, NULL, false, false, NULL, '{{}}', true
+        FROM asked CROSS JOIN LATERAL ({_ASKED.of("asked", IGNORED_IDS)}) AS ignored""",
+    (_Found,),
+)
+
+
 async def known_accounts(connection: Connection, user_guid: str, member_guid: str) -> Sequence[KnownAccount]:
     """The accounts of a member, which is locked."""
     return await fetch_all(
@@ -95,17 +112,8 @@ async def accounts_of_run(
     connection: Connection, job: MemberJob
 ) -> tuple[Sequence[ReadAccount], frozenset[str]]:
     """The accounts of the job's member, which is locked, and the institution's ids of those that are not read."""
-    found = await fetch_all(
-        connection,
-        _Found,
-        f"""SELECT {columns(KnownAccount)},
-                   ARRAY(SELECT t.id FROM transaction t WHERE t.user_guid = a.user_guid AND t.account_guid = a.guid
-                                                          AND t.status = 'PENDING') AS pending_ids, false AS is_ignored
-            FROM account a WHERE user_guid = %(user_guid)s AND member_guid = %(member_guid)s
-            UNION ALL
-            SELECT '', id, NULL, false, false, NULL, '{{}}', true FROM ({IGNORED_IDS}) AS ignored""",
-        {"user_guid": job.user_guid, "member_guid": job.member_guid},
-    )
+    member = {"user_guid": job.user_guid, "member_guid": job.member_guid}
+    found = [_Found(*row) for row in await ask(connection, _ACCOUNTS_OF_RUN.answers, member)]
     return [each for each in found if not each.is_ignored], frozenset(
         each.id for each in found if each.is_ignored and each.id is not None
     )

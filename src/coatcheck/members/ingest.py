@@ -4,7 +4,7 @@ Rows are matched by the institution's ids, so that a repeated run updates the ex
 statement writes thousands of rows: they are passed as a JSON array.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any
 
 from coatcheck import ids
-from coatcheck.connectors.collected import CollectedData
+from coatcheck.connectors.collected import BATCH, CollectedData
 from coatcheck.connectors.contract import (
     BankAccount,
     BankNumbers,
@@ -29,6 +29,7 @@ from coatcheck.connectors.session import LOOKBACK
 from coatcheck.db.database import Connection, run
 from coatcheck.db.fragments import compact
 from coatcheck.db.json_rows import encode_rows
+from coatcheck.db.lockstep import ask
 from coatcheck.events.mx_events import TransactionCounts
 from coatcheck.members.account_identity import (
     Identities,
@@ -86,7 +87,7 @@ SELECT {", ".join(ACCOUNT_COLUMNS)} FROM json_populate_recordset(NULL::account, 
 ON CONFLICT (user_guid, member_guid, id) DO UPDATE
 SET {_overwrite((*OVERWRITTEN_ACCOUNT_COLUMNS, "account_number", "day_payment_is_due", "read_at", "updated_at"))},
     transactions_read_at = coalesce(excluded.transactions_read_at, account.transactions_read_at)
-RETURNING id, guid, is_closed"""
+RETURNING user_guid, member_guid, id, guid, is_closed"""
 
 # A description that the user changed is kept until the institution's own text changes.
 # The WHERE clause keeps `updated_at` of unchanged rows. `xmax` is 0 only for a row that was inserted, not updated.
@@ -126,6 +127,36 @@ class IngestResult:
             created=sum(each.created for each in self.transactions.values()),
             updated=sum(each.updated for each in self.transactions.values()),
         )
+
+
+async def _put_accounts(
+    connection: Connection, each: Sequence[Sequence[Mapping[str, Any]]]
+) -> Sequence[Sequence[tuple[str, str, bool]]]:
+    """Writes accounts, each sequence those of one member. Returns the id and the guid of each, and if it is closed."""
+    rows = [row for of_member in each for row in of_member]
+    cursor = await connection.execute(PUT_ACCOUNTS, {"rows": encode_rows(rows)})
+    written: defaultdict[tuple[str, str], list[tuple[str, str, bool]]] = defaultdict(list)
+    for user_guid, member_guid, *account in await cursor.fetchall():
+        written[user_guid, member_guid].append(tuple(account))
+    return [
+        written[of_member[0]["user_guid"], of_member[0]["member_guid"]] if of_member else []
+        for of_member in each
+    ]
+
+
+async def _put_transactions(
+    connection: Connection, each: Sequence[Sequence[Mapping[str, Any]]]
+) -> Sequence[Sequence[tuple[str, int, int]]]:
+    """Writes transactions, each sequence those of one member. Returns how many of each account were new and changed."""
+    member_of = {row["account_guid"]: number for number, rows in enumerate(each) for row in rows}
+    counts: list[list[tuple[str, int, int]]] = [[] for _ in each]
+    rows = [row for of_member in each for row in of_member]
+    for start in range(0, len(rows), BATCH):
+        batch = rows[start : start + BATCH]
+        cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": encode_rows(batch)})
+        for account_guid, created, updated in await cursor.fetchall():
+            counts[member_of[account_guid]].append((account_guid, created, updated))
+    return counts
 
 
 UPSERT_STATEMENT = """INSERT INTO statement AS s
@@ -217,8 +248,7 @@ class Ingester:
         }
         former = await former_guids(connection, job, identities, now) if identities else {}
         rows = [{**row, "guid": former.get(id) or ids.new("ACT")} for id, row in accounts.items()]
-        cursor = await connection.execute(PUT_ACCOUNTS, {"rows": encode_rows(rows)})
-        written = await cursor.fetchall()
+        written = await ask(connection, _put_accounts, rows)
         guids: Mapping[str, str] = {id: guid for id, guid, _ in written}
         closed = frozenset(guid for _, guid, is_closed in written if is_closed)
         await store_number_hashes(
@@ -308,8 +338,9 @@ class Ingester:
                 for each in batch
                 if each.account_id in guids
             }
-            cursor = await connection.execute(PUT_TRANSACTIONS, {"rows": encode_rows(list(rows.values()))})
-            for account_guid, created_count, updated_count in await cursor.fetchall():
+            for account_guid, created_count, updated_count in await ask(
+                connection, _put_transactions, [*rows.values()]
+            ):
                 created[account_guid] += created_count
                 updated[account_guid] += updated_count
         return {guid: TransactionCounts(created=created[guid], updated=updated[guid]) for guid in created}

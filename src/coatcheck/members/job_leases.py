@@ -13,8 +13,11 @@ are taken in one order everywhere: user, member, job.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
+from functools import cache
 
+from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.database import Connection, columns, fetch_all, run
+from coatcheck.db.lockstep import ask
 from coatcheck.members.records import JobKey, JobResult, MemberJob
 from coatcheck.model.moving_users import is_settled
 
@@ -22,6 +25,27 @@ CLAIMING = 4_102
 """The key of an advisory lock. Claims run one at a time, so that the counts of running jobs are exact."""
 
 RESULT_COLUMNS = tuple(field.name for field in fields(JobResult))
+_NO_VALUES = {"attempt": None, "now": None, "max_claims": None}
+"""Those of a `JobCondition` that has none."""
+_FINISHED = Asked(
+    {
+        "user_guid": "text",
+        "guid": "text",
+        "state": "text",
+        "outcome": "text",
+        "reason": "text",
+        "ended_at": "timestamptz",
+        "waits_until": "timestamptz",
+        "questions": "jsonb",
+        "is_authenticated": "boolean",
+        "has_processed_accounts": "boolean",
+        "has_processed_account_numbers": "boolean",
+        "has_processed_transactions": "boolean",
+        "attempt": "integer",
+        "now": "timestamptz",
+        "max_claims": "integer",
+    }
+)
 
 CLAIM = f"""
 WITH RECURSIVE queue AS (
@@ -228,23 +252,31 @@ async def finish(
         job_result: the new values of its row.
         condition: what must be true of the job.
     """
-    return bool(
-        await run(
-            connection,
-            f"""UPDATE member_job j
-                SET state = %(state)s, outcome = %(outcome)s, reason = %(reason)s, ended_at = %(ended_at)s,
-                    waits_until = %(waits_until)s, questions = %(questions)s, lease_until = NULL,
-                    is_authenticated = %(is_authenticated)s,
-                    has_processed_accounts = %(has_processed_accounts)s,
-                    has_processed_account_numbers = %(has_processed_account_numbers)s,
-                    has_processed_transactions = %(has_processed_transactions)s
-                WHERE user_guid = %(user_guid)s AND guid = %(guid)s AND {condition.sql}""",
-            {
-                "user_guid": job.user_guid,
-                "guid": job.guid,
-                # `asdict` copies every value.
-                **{name: getattr(job_result, name) for name in RESULT_COLUMNS},
-                **condition.values,
-            },
-        )
+    ended = await ask(
+        connection,
+        _finish_where(condition.sql).answers,
+        {
+            "user_guid": job.user_guid,
+            "guid": job.guid,
+            # `asdict` copies every value.
+            **{name: getattr(job_result, name) for name in RESULT_COLUMNS},
+            **_NO_VALUES,
+            **condition.values,
+        },
+    )
+    return bool(ended)
+
+
+@cache
+def _finish_where(condition: str) -> CoalescedStatement:
+    changes = ", ".join(f"{name} = asked.{name}" for name in RESULT_COLUMNS)
+    return CoalescedStatement(
+        _FINISHED,
+        f"""WITH {_FINISHED.cte}, ended AS (
+                UPDATE member_job j SET {changes}, lease_until = NULL FROM asked
+                WHERE j.user_guid = asked.user_guid AND j.guid = asked.guid AND {_FINISHED.of("asked", condition)}
+                RETURNING asked.caller
+            )
+            SELECT caller FROM ended""",
+        (),
     )

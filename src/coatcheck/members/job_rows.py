@@ -4,13 +4,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from coatcheck.connectors.contract import JobKind
+from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.lockstep import ask
 from coatcheck.jobs.notifications import CHANNEL
 from coatcheck.jobs.tasks import TaskKind
-from coatcheck.members.member_rows import broken_since, change_statement
+from coatcheck.members.member_rows import broken_since, change_each
 from coatcheck.members.records import (
     Challenge,
     ChallengeOption,
@@ -24,6 +27,15 @@ from coatcheck.model.members import Member, source_of
 from coatcheck.model.moving_users import is_settled
 from coatcheck.model.statuses import ConnectionStatus
 
+CHANGED_TYPES = {
+    "connection_status": "text",
+    "credential_failures": "integer",
+    "updated_at": "timestamptz",
+    "aggregated_at": "timestamptz",
+    "successfully_aggregated_at": "timestamptz",
+    "is_oauth": "boolean",
+}
+"""The columns of a member that the end of a job changes."""
 DROPPED = 1_000
 """Jobs that one statement deletes: after an outage of the workers there can be very many."""
 
@@ -318,26 +330,40 @@ async def change_member_of_job(
     At the commit every worker wakes if the institution has queued jobs: the job freed a slot, which idle workers do not
     notice otherwise.
     """
-    # The join with `notified` is what executes it.
-    changed = await fetch_one(
+    (row,) = await ask(
         connection,
-        Member,
-        f"""WITH changed AS ({change_statement([*values])} RETURNING *), notified AS (
-                SELECT pg_notify(%(channel)s, %(task_kind)s)
-                WHERE EXISTS (SELECT FROM member_job
-                              WHERE state = 'queued' AND institution_code = %(institution_code)s))
-            SELECT {columns(Member, "member.")} FROM {source_of("changed")} LEFT JOIN notified ON true""",
+        _change_members(frozenset(values)).answers,
         {
             **values,
             "user_guid": job.user_guid,
             "guid": job.member_guid,
-            "channel": CHANNEL,
-            "task_kind": TaskKind.MEMBER_JOB.value,
             "institution_code": job.institution_code,
         },
     )
-    assert changed is not None, "the transaction has locked the member"
-    return changed
+    return Member(*row)
+
+
+@cache
+def _change_members(names: frozenset[str]) -> CoalescedStatement:
+    """The statement of `change_member_of_job`, with these columns."""
+    asked = Asked(
+        {
+            "user_guid": "text",
+            "guid": "text",
+            "institution_code": "text",
+            **{name: CHANGED_TYPES[name] for name in sorted(names)},
+        }
+    )
+    # The join with `notified` is what executes it.
+    return CoalescedStatement(
+        asked,
+        f"""WITH {asked.cte}, changed AS ({change_each(sorted(names), asked)}), notified AS (
+                SELECT pg_notify('{CHANNEL}', '{TaskKind.MEMBER_JOB}')
+                WHERE EXISTS (SELECT FROM member_job JOIN asked USING (institution_code) WHERE state = 'queued'))
+            SELECT member.caller, {columns(Member, "member.")}
+            FROM {source_of("changed")} LEFT JOIN notified ON true""",
+        (Member,),
+    )
 
 
 async def oldest_due(connection: Connection, now: datetime) -> datetime | None:

@@ -29,8 +29,11 @@ class JobScheduler:
         self._queue = JobQueue(dependencies)
         self._finisher = JobFinisher(dependencies)
 
-    async def claim(self, limit: int) -> Sequence[MemberJob]:
-        """Claims at most `limit` jobs, and at most as many as their institutions have free slots."""
+    async def claim(self, limit: int, *, max_at_institution: int | None = None) -> Sequence[MemberJob]:
+        """Claims at most `limit` jobs, and at most as many as their institutions have free slots.
+
+        `max_at_institution` stands for the setting `institution_concurrency`.
+        """
         async with self._db.transaction() as connection:
             return await job_leases.claim(
                 connection,
@@ -38,7 +41,7 @@ class JobScheduler:
                 lease=self._settings.job_lease,
                 limit=limit,
                 max_claims=self._settings.job_attempts,
-                max_at_institution=self._settings.institution_concurrency,
+                max_at_institution=max_at_institution or self._settings.institution_concurrency,
             )
 
     async def sweep(self) -> None:

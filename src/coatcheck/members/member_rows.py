@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from coatcheck import ids
+from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.database import Connection, fetch_all, fetch_one, run
+from coatcheck.db.lockstep import ask
 from coatcheck.errors import NotFound
-from coatcheck.members.records import LockedMember
+from coatcheck.members.records import LockedMember, MemberJob
 from coatcheck.model.institution_statuses import NOT_IN_BACKGROUND
 from coatcheck.model.members import MANUAL, MANUAL_GUID, Member, find_manual_member
 from coatcheck.model.moving_users import is_settled
@@ -82,6 +84,7 @@ _LOCKED = """m.guid, m.user_guid, m.client_guid, m.institution_code, m.connectio
              m.broken_since IS NOT NULL AS is_broken, m.revision,
              m.announces_initial_data AND m.successfully_aggregated_at IS NULL AS awaits_initial_data"""
 """The columns of a `LockedMember`, of the tables `m` and `u`."""
+_KEYS = Asked({"user_guid": "text", "guid": "text"})
 
 
 async def lock_member(
@@ -107,6 +110,31 @@ async def lock_member(
     if member is None:
         raise NotFound
     return member
+
+
+_LOCK_MEMBERS = CoalescedStatement(
+    _KEYS,
+    # In one order, so that two workers do not wait for each other. OF m: as in `lock_member`.
+    f"""WITH {_KEYS.cte}
+        SELECT asked.caller, {_LOCKED}
+        FROM asked JOIN member m ON m.user_guid = asked.user_guid AND m.guid = asked.guid
+        JOIN end_user u ON u.guid = m.user_guid
+        ORDER BY m.user_guid, m.guid FOR NO KEY UPDATE OF m""",
+    (LockedMember,),
+)
+
+
+async def lock_member_of_job(connection: Connection, job: MemberJob) -> LockedMember:
+    """Locks the member of a job, in lockstep with other jobs.
+
+    Raises:
+        NotFound: the member was deleted meanwhile.
+    """
+    key = {"user_guid": job.user_guid, "guid": job.member_guid}
+    rows = await ask(connection, _LOCK_MEMBERS.answers, key)
+    if not rows:
+        raise NotFound
+    return LockedMember(*rows[0])
 
 
 async def prevent_deletion(connection: Connection, user_guid: str, guid: str) -> None:
@@ -182,18 +210,29 @@ async def change_member(connection: Connection, user_guid: str, guid: str, value
     """
     await run(
         connection,
-        change_statement(values),
+        _change_statement(values),
         # `broken_since` names the parameter also in a change without a time, whose status breaks nothing.
         {"updated_at": None, **values, "user_guid": user_guid, "guid": guid},
     )
 
 
-def change_statement(names: Collection[str]) -> str:
+def _change_statement(names: Collection[str]) -> str:
     """The statement of `change_member`, with these parameters beside `user_guid` and `guid`."""
+    return f"UPDATE member SET {_assignments(names)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s"
+
+
+def change_each(names: Collection[str], asked: Asked) -> str:
+    """As `change_member`, for each row of the CTE `asked`. Returns the changed members, each with its `caller`."""
+    return f"""UPDATE member SET {asked.of("asked", _assignments(names))} FROM asked
+                WHERE member.user_guid = asked.user_guid AND member.guid = asked.guid
+                RETURNING member.*, asked.caller"""
+
+
+def _assignments(names: Collection[str]) -> str:
     assignments = [f"{name} = %({name})s" for name in names]
     if "connection_status" in names:
         assignments.append(broken_since("%(connection_status)s::text", "%(updated_at)s"))
-    return f"UPDATE member SET {', '.join(assignments)} WHERE user_guid = %(user_guid)s AND guid = %(guid)s"
+    return ", ".join(assignments)
 
 
 async def lock_stale_members(

@@ -108,7 +108,7 @@ class JobFinisher:
         """
         now = self._clock.now()
         try:
-            member = await member_rows.lock_member(connection, job.user_guid, job.member_guid)
+            member = await member_rows.lock_member_of_job(connection, job)
         except NotFound:
             raise LeaseLost from None
         outcome = determine_outcome(job, member, result, waits_until=now + self._settings.mfa_ttl, now=now)

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 from coatcheck.connectors.contract import JobKind
-from coatcheck.db.database import Connection, fetch_one
+from coatcheck.db.coalescing import Asked, CoalescedStatement
+from coatcheck.db.database import Connection
+from coatcheck.db.lockstep import ask
 from coatcheck.errors import BankUnavailable, InstitutionRefused, UserDisabled
 from coatcheck.members.reading_periods import KNOWN_SINCE, reads_new_days
 from coatcheck.members.records import MemberJob
@@ -27,16 +29,38 @@ class _Conditions:
     known_since: dict[str, str] | None
 
 
-def _statement(known_since: str) -> str:
-    return f"""SELECT coalesce((SELECT is_disabled FROM end_user WHERE guid = %(user_guid)s), true) AS user_is_disabled,
-                      {STATUS_COLUMNS}, {known_since} AS known_since"""
+_ASKED = Asked(
+    {
+        "user_guid": "text",
+        "member_guid": "text",
+        "client_guid": "text",
+        "institution_code": "text",
+        "overlap": "integer",
+    }
+)
+
+
+def _statement(known_since: str) -> CoalescedStatement:
+    columns = f"""
+        coalesce((SELECT is_disabled FROM end_user WHERE guid = %(user_guid)s), true) AS user_is_disabled,
+        {STATUS_COLUMNS}, {known_since} AS known_since"""
+    return CoalescedStatement(
+        _ASKED,
+        f"WITH {_ASKED.cte} SELECT asked.caller, {_ASKED.of('asked', columns)} FROM asked",
+        (_Conditions,),
+    )
 
 
 OF_ALL_DAYS, OF_NEW_DAYS = _statement("NULL::json"), _statement(f"({KNOWN_SINCE})")
 
 
-async def check_run(connection: Connection, job: MemberJob) -> Mapping[str, date]:
+async def check_run(connection: Connection, job: MemberJob, overlap: timedelta) -> Mapping[str, date]:
     """Checks that the job may run now.
+
+    Args:
+        connection: any connection.
+        job: the job.
+        overlap: that of the job's connector.
 
     Returns:
         By the institution's ids of the accounts, the first day that the job needs to read. The others need all days.
@@ -45,18 +69,19 @@ async def check_run(connection: Connection, job: MemberJob) -> Mapping[str, date
         UserDisabled: the user's data must not be read.
         BankUnavailable: since the job was requested, the operator has forbidden it at the institution.
     """
-    found = await fetch_one(
+    statement = OF_NEW_DAYS if reads_new_days(job) else OF_ALL_DAYS
+    (row,) = await ask(
         connection,
-        _Conditions,
-        OF_NEW_DAYS if reads_new_days(job) else OF_ALL_DAYS,
+        statement.answers,
         {
             "user_guid": job.user_guid,
             "member_guid": job.member_guid,
             "client_guid": job.client_guid,
             "institution_code": job.institution_code,
+            "overlap": overlap.days,
         },
     )
-    assert found is not None, "the statement always returns a row"
+    found = _Conditions(*row)
     if found.user_is_disabled:
         raise UserDisabled
     available = Availability(InstitutionStatus(found.status), ClientStatus(found.client_status))

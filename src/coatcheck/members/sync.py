@@ -1,17 +1,20 @@
-"""Runs a claimed job of a member at its institution and saves the result.
+"""Runs claimed jobs of members at their institutions and saves the results.
 
     run the connector, outside any transaction, renewing the lease --> save, if the lease is still held
 
 A worker that lost the lease meanwhile (it ended, the credentials changed, the member was deleted) saves nothing.
+Several jobs are read and saved by the statements of one (`db.lockstep`).
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import stamina
 import structlog
@@ -19,6 +22,7 @@ import structlog
 from coatcheck import metrics
 from coatcheck.connectors.contract import Finished, JobKind, Session, SessionEnded, Task
 from coatcheck.db.database import Connection
+from coatcheck.db.lockstep import Piece, run_in_lockstep
 from coatcheck.errors import (
     BankDataUnusable,
     BankError,
@@ -44,8 +48,16 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+_Inputs: TypeAlias = JobInputs | Exception | None
+"""What a run needs, or why it cannot run; None if the run has to read it."""
 LONGEST_BACKOFF = 2.0
 """The longest wait between two attempts to reach the database, in seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    job: MemberJob
+    context: Context = field(repr=False)
 
 
 class MemberSync:
@@ -60,31 +72,50 @@ class MemberSync:
         self._seeding = dependencies.seeding
         self._finisher = JobFinisher(dependencies)
 
-    async def run(self, job: MemberJob) -> None:
-        """Runs a claimed job once.
+    async def run(self, jobs: Sequence[MemberJob]) -> None:
+        """Runs claimed jobs once: at the same time, and saves their results in one transaction, in their order.
 
-        A worker that loses the lease, or cannot reach the database until the lease ends, saves nothing. Another
-        worker claims the job.
+        Of a job whose lease the worker loses, or while it cannot reach the database until the lease ends, it saves
+        nothing. Another worker claims the job. If the results cannot be saved together, each is saved alone.
 
         Raises:
-            CancelledError: the worker stops. The job was released.
+            CancelledError: the worker stops. The jobs were released.
         """
+        runs = [_Run(job, self._context_of(job)) for job in jobs]
+        try:
+            inputs = await self._inputs_together(runs) if len(runs) > 1 else [None]
+            tasks = [
+                asyncio.create_task(self._result_of(run.job, given), context=run.context)
+                for run, given in zip(runs, inputs, strict=True)
+            ]
+            results = await asyncio.gather(*tasks)
+            await self._save_all(
+                [(run, result) for run, result in zip(runs, results, strict=True) if result is not None]
+            )
+        except asyncio.CancelledError:
+            for run in runs:
+                await uninterrupted(asyncio.create_task(self._release(run.job), context=run.context))
+            raise
+
+    def _context_of(self, job: MemberJob) -> Context:
+        """The context of everything that an attempt at a job does."""
         with (
             structlog.contextvars.bound_contextvars(job_guid=job.guid, attempt=job.attempt),
             self._seeding.once(job.guid, f"attempt {job.attempt}"),
         ):
-            try:
-                started = perf_counter()
-                result = await self._run_connector(job)
-                metrics.JOB_SECONDS.labels(job.kind).observe(perf_counter() - started)
-                metrics.JOBS.labels(job.kind, _name_of(result)).inc()
-                await self._save(job, result)
-            except (LeaseLost, Unavailable):
-                # The lease has also ended if the database was unavailable for as long as it lasts.
-                log.warning("job.lease_lost", kind=job.kind)
-            except asyncio.CancelledError:
-                await uninterrupted(self._release(job))
-                raise
+            return copy_context()
+
+    async def _result_of(self, job: MemberJob, inputs: "_Inputs") -> Result | None:
+        """The result of the run; None if the lease was lost."""
+        try:
+            started = perf_counter()
+            result = await self._run_connector(job, inputs)
+        except (LeaseLost, Unavailable):
+            _log_lost_lease(job)
+            return None
+        metrics.JOB_SECONDS.labels(job.kind).observe(perf_counter() - started)
+        metrics.JOBS.labels(job.kind, _name_of(result)).inc()
+        return result
 
     async def _release(self, job: MemberJob) -> None:
         async with self._db.transaction() as connection:
@@ -94,14 +125,14 @@ class MemberSync:
 
     # --- running the connector ---------------------------------------------------------------------------
 
-    async def _run_connector(self, job: MemberJob) -> Result:
+    async def _run_connector(self, job: MemberJob, inputs: "_Inputs") -> Result:
         """Runs the connector for `job_timeout` at most, and renews the lease meanwhile.
 
         Raises:
             LeaseLost: another worker has the job now, or it was ended.
         """
         renewal = asyncio.create_task(self._renew(job))
-        run = asyncio.create_task(self._run(job))
+        run = asyncio.create_task(self._run(job, inputs))
         try:
             await asyncio.wait(
                 {renewal, run},
@@ -134,7 +165,7 @@ class MemberSync:
                     if not await job_leases.renew(connection, job, self._clock.now() + lease):
                         return
 
-    async def _run(self, job: MemberJob) -> Result:
+    async def _run(self, job: MemberJob, inputs: "_Inputs") -> Result:
         """The result of the connector, or why it could not run.
 
         Raises:
@@ -142,7 +173,7 @@ class MemberSync:
             Unavailable: the database was unavailable for longer than the lease.
         """
         try:
-            return await self._call_connector(job)
+            return await self._call_connector(job, inputs)
         except BankError as error:
             return error
         except TimeoutError:
@@ -159,12 +190,14 @@ class MemberSync:
             log.error("connector.failed", error=type(error).__name__)  # noqa: TRY400
             return BankFailed()
 
-    async def _call_connector(self, job: MemberJob) -> Result:
+    async def _call_connector(self, job: MemberJob, given: "_Inputs") -> Result:
         try:
             connector = self._registry.connector_for(job.institution_code)
         except NotFound:
             return ConnectionDiscontinued()
-        inputs = await self._retried(partial(self._job_inputs, job))
+        if isinstance(given, Exception):
+            raise given
+        inputs = given if given is not None else await self._retried(partial(self._inputs_alone, job))
         session = Session(
             self._task(job, inputs),
             inputs.credentials,
@@ -238,28 +271,47 @@ class MemberSync:
         if not await job_leases.renew(connection, job, self._clock.now() + self._settings.job_lease):
             raise SessionEnded
 
-    async def _job_inputs(self, job: MemberJob) -> JobInputs:
+    async def _inputs_together(self, runs: Sequence["_Run"]) -> Sequence["_Inputs"]:
+        """What each run needs, or why it cannot run. None if they cannot be read together."""
+        try:
+            async with self._db.connection() as connection:
+                return await run_in_lockstep(
+                    connection,
+                    [Piece(partial(self._job_inputs, connection, run.job), run.context) for run in runs],
+                    # Nothing is rolled back: each statement is a transaction of its own.
+                    harmless=Exception,
+                )
+        except Exception as error:  # noqa: BLE001 (each run tries again, and reports its own error)
+            log.warning("inputs.not_read_together", error=type(error).__name__)
+            return [None] * len(runs)
+
+    async def _inputs_alone(self, job: MemberJob) -> JobInputs:
+        async with self._db.connection() as connection:
+            return await self._job_inputs(connection, job)
+
+    async def _job_inputs(self, connection: Connection, job: MemberJob) -> JobInputs:
         """Decrypts the secrets that the run needs. Writes a disclosure for each.
 
         Raises:
             UserDisabled: the user's data must not be read.
             BankUnavailable: since the job was requested, the operator has forbidden it at the institution.
             CredentialsMissing: the member has no credentials.
+            NotFound: no connector reads the institution any more.
         """
-        async with self._db.connection() as connection:
-            # Checked before any secret is decrypted.
-            known = await check_run(connection, job)
-            secrets = await self._vault.disclose_secrets(
-                connection,
-                owner_guid=job.user_guid,
-                secrets=[
-                    credentials := (job.member_guid, SecretKind.CREDENTIALS),
-                    answers := (job.guid, SecretKind.ANSWERS),
-                    resume := (job.guid, SecretKind.STATE),
-                    state := (job.member_guid, SecretKind.STATE),
-                ],
-                reader=WorkerReader(job.guid, job.client_guid),
-            )
+        overlap = self._registry.connector_for(job.institution_code).overlap
+        # Checked before any secret is decrypted.
+        known = await check_run(connection, job, overlap)
+        secrets = await self._vault.disclose_secrets(
+            connection,
+            owner_guid=job.user_guid,
+            secrets=[
+                credentials := (job.member_guid, SecretKind.CREDENTIALS),
+                answers := (job.guid, SecretKind.ANSWERS),
+                resume := (job.guid, SecretKind.STATE),
+                state := (job.member_guid, SecretKind.STATE),
+            ],
+            reader=WorkerReader(job.guid, job.client_guid),
+        )
         if credentials not in secrets:
             raise CredentialsMissing
         return JobInputs(
@@ -270,7 +322,43 @@ class MemberSync:
             known,
         )
 
+    async def _save_all(self, results: Sequence[tuple["_Run", Result]]) -> None:
+        """Saves the results in one transaction, or each alone if one of them cannot be saved."""
+        if len(results) > 1:
+            try:
+                saved = await self._save_together(results)
+            except Exception as error:  # noqa: BLE001 (each is saved again, and reports its own error)
+                # Its type alone, as below. What was committed although it failed is found when the lease is checked.
+                log.warning("results.not_saved_together", error=type(error).__name__)
+            else:
+                for (run, _), lost in zip(results, saved, strict=True):
+                    if lost is not None:
+                        run.context.run(_log_lost_lease, run.job)
+                return
+        for run, result in results:
+            await asyncio.create_task(self._save(run.job, result), context=run.context)
+
+    async def _save_together(self, results: Sequence[tuple["_Run", Result]]) -> Sequence[Exception | None]:
+        async with self._db.transaction() as connection:
+            finish = partial(self._finisher.finish_job, connection)
+            return await run_in_lockstep(
+                connection,
+                [
+                    Piece(partial(finish, run.job, result, job_leases.held_by(run.job)), run.context)
+                    for run, result in results
+                ],
+                harmless=LeaseLost,
+            )
+
     async def _save(self, job: MemberJob, result: Result) -> None:
+        """Saves the result, if the lease is still held; if it cannot be saved, ends the job as failed."""
+        try:
+            await self._save_or_fail(job, result)
+        except (LeaseLost, Unavailable):
+            # The lease has also ended if the database was unavailable for as long as it lasts.
+            _log_lost_lease(job)
+
+    async def _save_or_fail(self, job: MemberJob, result: Result) -> None:
         """Saves the result; if it cannot be saved, ends the job as failed.
 
         Raises:
@@ -312,6 +400,10 @@ class MemberSync:
             attempts=None, timeout=self._settings.job_lease, wait_max=LONGEST_BACKOFF
         )
         return await attempts(Unavailable, work)
+
+
+def _log_lost_lease(job: MemberJob) -> None:
+    log.warning("job.lease_lost", kind=job.kind)
 
 
 def _name_of(result: Result) -> str:

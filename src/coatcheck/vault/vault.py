@@ -12,6 +12,8 @@ from coatcheck.clock import Clock
 from coatcheck.crypto import context, open_sealed, seal
 from coatcheck.db.database import Connection, fetch_all, fetch_joined, run
 from coatcheck.db.fragments import PagedRows
+from coatcheck.db.json_rows import encode_rows
+from coatcheck.db.lockstep import ask
 from coatcheck.errors import InsufficientScope, NotFound
 from coatcheck.model.moving_users import is_settled
 from coatcheck.model.paging import Page, PageRequest
@@ -85,6 +87,7 @@ SEALED_COUNTS = """
 
 @dataclass(frozen=True, slots=True)
 class _Sealed:
+    caller: int
     record_guid: str
     kind: str
     sealed: bytes
@@ -117,23 +120,34 @@ def _disclose_to_client(rows: PagedRows[SealedRow], what: str) -> str:
 NUMBERS_TO_CLIENT = _disclose_to_client(NUMBERS.rows(OF_READER), "ACCOUNT_NUMBERS")
 OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(OF_READER), "ACCOUNT_OWNERS")
 
-# One half of `reader` is empty: a worker is trusted with the owner that it names, a client's user is looked up.
-# The data key is joined: a foreign key deletes the secrets of an owner with it, so none is without.
-DISCLOSE_SECRETS = f"""
-    WITH reader AS (
-        SELECT %(owner_guid)s::text AS user_guid, %(client_guid)s::text AS client_guid WHERE %(is_worker)s
-        UNION ALL
-        SELECT user_guid, client_guid FROM ({OF_CLIENT}) AS own WHERE NOT %(is_worker)s
-    ), secret AS (
-        SELECT r.user_guid, r.client_guid, s.record_guid, s.kind, s.sealed, k.master_key_id, k.wrapped
-        FROM reader r
-        CROSS JOIN unnest(%(record_guids)s::text[], %(kinds)s::text[]) AS asked (record_guid, kind)
-        JOIN sealed_secret s ON s.owner_guid = r.user_guid AND s.record_guid = asked.record_guid AND s.kind = asked.kind
-        JOIN data_key k ON k.owner_guid = s.owner_guid
-    ), disclosed AS (
-        {disclosure("secret", reader_guid="%(reader_guid)s", record_guid="r.record_guid", what="r.kind", count="1")}
+
+def _disclose_secrets(readers: str) -> str:
+    """A statement that reads secrets and discloses them: each row of `readers` names one, and who reads it."""
+    # The data key is joined: a foreign key deletes the secrets of an owner with it, so none is without.
+    written = disclosure(
+        "secret", reader_guid="r.reader_guid", record_guid="r.record_guid", what="r.kind", count="1"
     )
-    SELECT record_guid, kind, sealed, master_key_id, wrapped FROM secret"""
+    return f"""
+        WITH reader AS ({readers}), secret AS (
+            SELECT r.caller, r.user_guid, r.client_guid, r.reader_guid, s.record_guid, s.kind, s.sealed,
+                   k.master_key_id, k.wrapped
+            FROM reader r
+            JOIN sealed_secret s ON s.owner_guid = r.user_guid AND s.record_guid = r.record_guid AND s.kind = r.kind
+            JOIN data_key k ON k.owner_guid = s.owner_guid
+        ), disclosed AS ({written})
+        SELECT caller, record_guid, kind, sealed, master_key_id, wrapped FROM secret"""
+
+
+# A worker is trusted with the owner that it names, a client's user is looked up.
+SECRETS_TO_WORKERS = _disclose_secrets(
+    """SELECT * FROM json_to_recordset(%(asked)s::json)
+       AS given (caller integer, user_guid text, client_guid text, reader_guid text, record_guid text, kind text)"""
+)
+SECRETS_TO_CLIENT = _disclose_secrets(
+    f"""SELECT 0 AS caller, own.user_guid, own.client_guid, %(reader_guid)s::text AS reader_guid, asked.*
+        FROM ({OF_CLIENT}) AS own
+        CROSS JOIN unnest(%(record_guids)s::text[], %(kinds)s::text[]) AS asked (record_guid, kind)"""
+)
 
 
 class Vault:
@@ -203,30 +217,56 @@ class Vault:
             InsufficientScope: a client asked for anything but statements of its user. Nothing was disclosed.
             SealBroken: a secret was altered or moved.
         """
-        # Before the statement: a read that is refused must leave no disclosure.
         if isinstance(reader, WorkerReader):
-            reader_guid = reader.job_guid
+            rows = await ask(
+                connection,
+                self._disclose_to_workers,
+                [
+                    {
+                        "user_guid": owner_guid,
+                        "client_guid": reader.client_guid,
+                        "reader_guid": reader.job_guid,
+                        "record_guid": record_guid,
+                        "kind": kind.value,
+                    }
+                    for record_guid, kind in secrets
+                ],
+            )
+        # Before the statement: a read that is refused must leave no disclosure.
         elif owner_guid == reader.user_guid and all(kind in CLIENT_READABLE for _, kind in secrets):
-            reader_guid = reader.reader_guid or reader.client_guid
+            rows = await fetch_all(
+                connection,
+                _Sealed,
+                SECRETS_TO_CLIENT,
+                {
+                    "user_guid": owner_guid,
+                    "record_guids": [record_guid for record_guid, _ in secrets],
+                    "kinds": [kind.value for _, kind in secrets],
+                    "reader_guid": reader.reader_guid or reader.client_guid,
+                    "client_guid": reader.client_guid,
+                    **disclosure_parameters(self._clock.instant()),
+                },
+            )
         else:
             raise InsufficientScope
+        await self._master_keys.find(row.master_key_id for row in rows)
+        return {(row.record_guid, SecretKind(row.kind)): self._open(owner_guid, row) for row in rows}
+
+    async def _disclose_to_workers(
+        self, connection: Connection, each: Sequence[Sequence[Mapping[str, str | None]]]
+    ) -> Sequence[Sequence[_Sealed]]:
+        """The secrets that several workers' jobs read, sealed."""
+        asked = [{"caller": caller, **secret} for caller, secrets in enumerate(each) for secret in secrets]
         rows = await fetch_all(
             connection,
             _Sealed,
-            DISCLOSE_SECRETS,
-            {
-                "owner_guid": owner_guid,
-                "user_guid": owner_guid,
-                "record_guids": [record_guid for record_guid, _ in secrets],
-                "kinds": [kind.value for _, kind in secrets],
-                "is_worker": isinstance(reader, WorkerReader),
-                "reader_guid": reader_guid,
-                "client_guid": reader.client_guid,
-                **disclosure_parameters(self._clock.instant()),
-            },
+            SECRETS_TO_WORKERS,
+            {"asked": encode_rows(asked), **disclosure_parameters(self._clock.instant())},
         )
-        await self._master_keys.find(row.master_key_id for row in rows)
-        return {(row.record_guid, SecretKind(row.kind)): self._open(owner_guid, row) for row in rows}
+        found: list[list[_Sealed]] = [[] for _ in each]
+        for row in rows:
+            found[row.caller].append(row)
+        return found
 
     def _open(self, owner_guid: str, row: _Sealed) -> bytes:
         key = self._master_keys.unwrap(row.master_key_id, row.wrapped, "data_key", owner_guid)

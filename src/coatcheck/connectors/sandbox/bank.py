@@ -78,6 +78,8 @@ class SandboxBank(Connector):
 
     settings_type = SandboxSettings
     sends_deposits = True
+    # Only with the control `backdated`, for which it lists all days, does it book with an earlier date.
+    overlap = timedelta(days=1)
 
     def __init__(self, context: ConnectorContext[SandboxSettings]) -> None:
         super().__init__(context)
