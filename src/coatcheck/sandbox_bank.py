@@ -4,16 +4,34 @@ The emulator writes it, and a connector reads it through its context. In product
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
+from coatcheck.db.coalescing import Asked, CoalescedStatement, Coalescer
 from coatcheck.db.database import Connection, Database, run
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    record: bytes
+
+
+_ASKED = Asked({"member_guid": "text"})
+_RECORDS = CoalescedStatement(
+    _ASKED,
+    f"WITH {_ASKED.cte} SELECT caller, record FROM asked JOIN sandbox_bank_record USING (member_guid)",
+    (_Record,),
+)
 
 
 def record_reader(db: Database) -> Callable[[str], Awaitable[bytes | None]]:
     """The function with which connectors read the record of a member, by its guid."""
 
+    # Coalesced: while the clock moves, many members are read at the same time.
+    coalescer = Coalescer(db, _RECORDS)
+
     async def read(member_guid: str) -> bytes | None:
-        async with db.connection() as connection:
-            return await read_record(connection, member_guid)
+        rows = await coalescer({"member_guid": member_guid})
+        return bytes(rows[0][0]) if rows else None
 
     return read
 

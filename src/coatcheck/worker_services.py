@@ -86,9 +86,9 @@ class WorkerServices:
                     await task()
         if not delivers_in_order:
             await asyncio.gather(*(task() for task in claimed[TaskKind.DELIVERY]))
-        return Counter(
-            {TaskKind.MEMBER_JOB: len(jobs), **{kind: len(tasks) for kind, tasks in claimed.items()}}
-        )
+        ran: Counter[TaskKind] = Counter({kind: len(tasks) for kind, tasks in claimed.items()})
+        ran[TaskKind.MEMBER_JOB] = len(jobs)
+        return ran
 
     async def sweep(self) -> None:
         """Ends jobs and deposits whose time is over."""
