@@ -25,7 +25,6 @@ _RECORDS = CoalescedStatement(
 
 def record_reader(db: Database) -> Callable[[str], Awaitable[bytes | None]]:
     """The function with which connectors read the record of a member, by its guid."""
-
     # Coalesced: while the clock moves, many members are read at the same time.
     coalescer = Coalescer(db, _RECORDS)
 

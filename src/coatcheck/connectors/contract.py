@@ -194,6 +194,9 @@ class Connector(ABC):
     overlap: ClassVar[timedelta] = timedelta(days=14)
     """How long before its last run a daily aggregation reads the transactions of an account again: the institution can
     book one with the date of an earlier day."""
+    overlap_of_pending: ClassVar[timedelta] = timedelta(days=2)
+    """How long before the oldest pending transaction. The institution filters by its own days, and can know the
+    transaction under an earlier date than the one that it shows. One that it does not list is deleted."""
     has_disconnect: ClassVar[bool] = False
     """Whether a member leaves something at the upstream that `disconnect` ends. Without it, the secrets of a deleted
     member are destroyed at once."""

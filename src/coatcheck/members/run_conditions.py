@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
-from coatcheck.connectors.contract import JobKind
+from coatcheck.connectors.contract import Connector, JobKind
 from coatcheck.db.coalescing import Asked, CoalescedStatement
 from coatcheck.db.database import Connection
 from coatcheck.db.lockstep import ask
@@ -36,6 +36,7 @@ _ASKED = Asked(
         "client_guid": "text",
         "institution_code": "text",
         "overlap": "integer",
+        "overlap_of_pending": "integer",
     }
 )
 
@@ -54,13 +55,13 @@ def _statement(known_since: str) -> CoalescedStatement:
 OF_ALL_DAYS, OF_NEW_DAYS = _statement("NULL::json"), _statement(f"({KNOWN_SINCE})")
 
 
-async def check_run(connection: Connection, job: MemberJob, overlap: timedelta) -> Mapping[str, date]:
+async def check_run(connection: Connection, job: MemberJob, connector: Connector) -> Mapping[str, date]:
     """Checks that the job may run now.
 
     Args:
         connection: any connection.
         job: the job.
-        overlap: that of the job's connector.
+        connector: reads the job's institution.
 
     Returns:
         By the institution's ids of the accounts, the first day that the job needs to read. The others need all days.
@@ -78,7 +79,8 @@ async def check_run(connection: Connection, job: MemberJob, overlap: timedelta) 
             "member_guid": job.member_guid,
             "client_guid": job.client_guid,
             "institution_code": job.institution_code,
-            "overlap": overlap.days,
+            "overlap": connector.overlap.days,
+            "overlap_of_pending": connector.overlap_of_pending.days,
         },
     )
     found = _Conditions(*row)

@@ -298,9 +298,9 @@ class MemberSync:
             CredentialsMissing: the member has no credentials.
             NotFound: no connector reads the institution any more.
         """
-        overlap = self._registry.connector_for(job.institution_code).overlap
+        connector = self._registry.connector_for(job.institution_code)
         # Checked before any secret is decrypted.
-        known = await check_run(connection, job, overlap)
+        known = await check_run(connection, job, connector)
         secrets = await self._vault.disclose_secrets(
             connection,
             owner_guid=job.user_guid,

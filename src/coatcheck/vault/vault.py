@@ -134,6 +134,7 @@ def _disclose_secrets(readers: str) -> str:
             FROM reader r
             JOIN sealed_secret s ON s.owner_guid = r.user_guid AND s.record_guid = r.record_guid AND s.kind = r.kind
             JOIN data_key k ON k.owner_guid = s.owner_guid
+            ORDER BY r.caller, s.record_guid, s.kind
         ), disclosed AS ({written})
         SELECT caller, record_guid, kind, sealed, master_key_id, wrapped FROM secret"""
 

@@ -80,6 +80,7 @@ class SandboxBank(Connector):
     sends_deposits = True
     # Only with the control `backdated`, for which it lists all days, does it book with an earlier date.
     overlap = timedelta(days=1)
+    overlap_of_pending = timedelta(0)
 
     def __init__(self, context: ConnectorContext[SandboxSettings]) -> None:
         super().__init__(context)
