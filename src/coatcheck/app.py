@@ -150,6 +150,11 @@ class Services:
 async def prepare_partitions(connection: Connection, now: datetime, settings: Settings) -> None:
     """Creates the upcoming partitions of every partitioned table. Must not run inside a transaction."""
     await partitions.prepare_partitions(connection, now, settings)
+    await prepare_months(connection, now)
+
+
+async def prepare_months(connection: Connection, now: datetime) -> None:
+    """Creates the partitions of this month and the next two. Must not run inside a transaction."""
     await prepare_disclosures(connection, now)
     await audit_journal.prepare_partitions(connection, now)
     await event_partitions.prepare_partitions(connection, now)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from coatcheck.app import Services, prepare_partitions
+from coatcheck.app import Services, prepare_months, prepare_partitions
 from coatcheck.audit.published import Publisher
 from coatcheck.audit.sealer import Sealer
 from coatcheck.directory.attestations import delete_old_attestations
@@ -142,11 +142,18 @@ async def run_pending(services: Services) -> int:
     return count
 
 
-async def run_maintenance(services: Services) -> None:
-    """Creates the partitions of the coming days, and deletes expired data."""
+async def run_maintenance(services: Services, *, is_passing: bool = False) -> None:
+    """Creates the partitions of the coming days, and deletes expired data.
+
+    `is_passing` is true while the clock moves past this instant: the partitions of the days on which codes, links and
+    tokens expire are left out. One that is issued now all the same is in the default partition.
+    """
     now = services.clock.now()
     async with services.db.connection() as connection:
-        await prepare_partitions(connection, now, services.settings)
+        if is_passing:
+            await prepare_months(connection, now)
+        else:
+            await prepare_partitions(connection, now, services.settings)
         await grant_partitions.drop_partitions(connection, now)
         await event_partitions.drop_partitions(connection, now)
         await job_rows.drop_ended(connection, now - JOB_RETENTION)

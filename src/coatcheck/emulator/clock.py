@@ -27,8 +27,8 @@ from coatcheck.worker_services import WorkerServices, build_worker, run_maintena
 LONGEST_MOVE = timedelta(days=3650)
 AFTER = timedelta(seconds=1)
 """A time counts as passed in the second after it: what expires at 12:00:00 is expired at 12:00:01."""
-MAINTENANCE = timedelta(days=7)
-"""How often partitions are prepared on the way. They are prepared for two weeks."""
+MAINTENANCE = timedelta(days=28)
+"""How often partitions are prepared on the way. Those of events are prepared for two months."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ async def _advance(services: Services, duration: timedelta) -> Ran:
     if duration > LONGEST_MOVE:
         raise Unprocessable("The clock moves at most ten years at once.")
     position = await _position(services)
-    move = _Move(services, clock, build_worker(services))
+    move = _Move(services, clock, build_worker(services), maintained_at=clock.now())
     await move.run(clock.offset + duration)
     return Ran(
         jobs=move.jobs,
@@ -84,8 +84,8 @@ class _Move:
     services: Services
     clock: MovableClock
     worker: WorkerServices
+    maintained_at: datetime
     jobs: int = 0
-    maintained_at: datetime | None = None
 
     async def run(self, target: timedelta) -> None:
         """Moves the clock until it is this far ahead of the system's."""
@@ -102,6 +102,7 @@ class _Move:
             await self._set(min(self._offset_at(due), target))
         await self._set(target)
         await self._run_due()
+        await run_maintenance(self.services)
 
     def _offset_at(self, at: datetime) -> timedelta:
         """How far ahead of the system's the clock is when it shows this instant now."""
@@ -113,9 +114,9 @@ class _Move:
             async with self.services.db.connection() as connection:
                 await store_offset(connection, offset)
         now = self.clock.now()
-        if self.maintained_at is None or now - self.maintained_at >= MAINTENANCE:
+        if now - self.maintained_at >= MAINTENANCE:
             self.maintained_at = now
-            await run_maintenance(self.services)
+            await run_maintenance(self.services, is_passing=True)
 
     async def _next_due(self) -> datetime | None:
         """The earliest time at which something falls due that is not due yet."""
