@@ -87,6 +87,6 @@ async def work(services: Services) -> None:
         if not jobs and not deposits:
             return
         for job in jobs:
-            await worker_services.sync.run([job])
+            await worker_services.sync.run(job)
         for deposit in deposits:
             await worker_services.micro_deposits.send(deposit)

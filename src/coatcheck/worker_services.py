@@ -79,7 +79,7 @@ class WorkerServices:
             if kind is not TaskKind.MEMBER_JOB
         }
         if jobs:
-            await self.sync.run(jobs)
+            await self.sync.run_all(jobs)
         for kind, tasks in claimed.items():
             if kind is not TaskKind.DELIVERY or delivers_in_order:
                 for task in tasks:
@@ -103,7 +103,7 @@ class WorkerServices:
             await self.publisher.publish()
 
     async def _claim_member_jobs(self, limit: int) -> list[ClaimedTask]:
-        return [partial(self.sync.run, [job]) for job in await self.scheduler.claim(limit)]
+        return [partial(self.sync.run, job) for job in await self.scheduler.claim(limit)]
 
     async def _claim_micro_deposits(self, limit: int) -> list[ClaimedTask]:
         return [partial(self.micro_deposits.send, each) for each in await self.micro_deposits.claim(limit)]

@@ -238,7 +238,7 @@ async def test_an_aggregation_that_follows_a_verification_can_fail_and_be_tried_
     member = (await page.send("POST", "/members", signing_in(api, "ann", "x")))["member"]
     worker_services = build_worker(services)
     (job,) = await worker_services.scheduler.claim(1)
-    await worker_services.sync.run([job])
+    await worker_services.sync.run(job)
     member = await page.get(f"/members/{member['guid']}")
     assert (member["step"], member["connection_status"]) == ("connecting", 6)
     assert member["progress"]["done"] == ["started", "authenticated", "accounts", "numbers"]

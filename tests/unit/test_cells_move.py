@@ -266,7 +266,7 @@ async def test_a_job_that_runs_saves_nothing_and_runs_again_in_the_new_cell(
     assert job.guid == moving
     await begin(cells, account.user_guid)
     async with asyncio.TaskGroup() as group:
-        group.create_task(worker.sync.run([job]))
+        group.create_task(worker.sync.run(job))
         # The worker goes on with the jobs of others.
         other = await make_job(cells.first, neighbour, client_guid=client.guid, state="queued")
         assert [job.guid for job in await worker.scheduler.claim(9)] == [other]

@@ -264,7 +264,7 @@ async def test_disconnecting_ends_the_running_job_and_is_repeated_without_effect
     member = await end_user.connect()
     (job,) = await end_user.worker_services.scheduler.claim(1)
     assert await set_client_status(services, end_user, ClientStatus.PREVENT_ALL_AND_DISCONNECT) == 1
-    await end_user.worker_services.sync.run([job])
+    await end_user.worker_services.sync.run(job)
     assert (await end_user.reload(member)).connection_status == "DISCONNECTED"
     assert await set_client_status(services, end_user, ClientStatus.PREVENT_ALL_AND_DISCONNECT) == 0
 

@@ -26,7 +26,7 @@ async def daily_job(end_user, clock, after=DAY):
 
 async def known(services, job):
     async with services.db.connection() as connection:
-        return await check_run(connection, job, Connector.overlap)
+        return await check_run(connection, job, Connector)
 
 
 async def run_day(end_user, clock):

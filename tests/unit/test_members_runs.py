@@ -16,7 +16,6 @@ from coatcheck import ids
 from coatcheck.app import build
 from coatcheck.connectors.contract import BankAccount, BankTransaction, Finished, JobKind
 from coatcheck.errors import BankFailed
-from coatcheck.members.reading_periods import OVERLAP
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
 
@@ -100,7 +99,7 @@ async def test_a_daily_aggregation_is_given_the_first_day_to_read_of_each_accoun
         clock.advance(services.settings.background_interval + timedelta(seconds=1))
         await end_user.worker_services.scheduler.refresh()
         await run_pending(services)
-    assert given == [{}, {"A-1": read_on - OVERLAP}]
+    assert given == [{}, {"A-1": read_on - SandboxBank.overlap}]
 
 
 async def test_a_connector_that_exceeds_the_timeout_is_cancelled_before_its_job_ends(

@@ -36,7 +36,7 @@ _FINISHED = Asked(
         "reason": "text",
         "ended_at": "timestamptz",
         "waits_until": "timestamptz",
-        "questions": "jsonb",
+        "questions": "text",
         "is_authenticated": "boolean",
         "has_processed_accounts": "boolean",
         "has_processed_account_numbers": "boolean",
@@ -269,7 +269,8 @@ async def finish(
 
 @cache
 def _finish_where(condition: str) -> CoalescedStatement:
-    changes = ", ".join(f"{name} = asked.{name}" for name in RESULT_COLUMNS)
+    casts = {"questions": "::jsonb"}
+    changes = ", ".join(f"{name} = asked.{name}{casts.get(name, '')}" for name in RESULT_COLUMNS)
     return CoalescedStatement(
         _FINISHED,
         f"""WITH {_FINISHED.cte}, ended AS (

@@ -72,14 +72,21 @@ class MemberSync:
         self._seeding = dependencies.seeding
         self._finisher = JobFinisher(dependencies)
 
-    async def run(self, jobs: Sequence[MemberJob]) -> None:
-        """Runs claimed jobs once: at the same time, and saves their results in one transaction, in their order.
+    async def run(self, job: MemberJob) -> None:
+        """Runs a claimed job once.
 
-        Of a job whose lease the worker loses, or while it cannot reach the database until the lease ends, it saves
-        nothing. Another worker claims the job. If the results cannot be saved together, each is saved alone.
+        A worker that loses the lease, or cannot reach the database until the lease ends, saves nothing. Another
+        worker claims the job.
 
         Raises:
-            CancelledError: the worker stops. The jobs were released.
+            CancelledError: the worker stops. The job was released.
+        """
+        await self.run_all([job])
+
+    async def run_all(self, jobs: Sequence[MemberJob]) -> None:
+        """Runs claimed jobs at the same time, and saves their results in one transaction, in the order of the jobs.
+
+        If the results cannot be saved together, each is saved alone. Otherwise as `run`.
         """
         runs = [_Run(job, self._context_of(job)) for job in jobs]
         try:
