@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 from coatcheck import ids
 from coatcheck.app import build
 from coatcheck.connectors.contract import BankAccount, BankTransaction, Finished, JobKind
+from coatcheck.connectors.sandbox.bank import SandboxBank
 from coatcheck.errors import BankFailed
 from coatcheck.worker_services import run_pending
 from tests.member_setup import make_end_user
