@@ -5,15 +5,18 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 
 from coatcheck.app import Services, prepare_months, prepare_partitions
 from coatcheck.audit.published import Publisher
 from coatcheck.audit.sealer import Sealer
+from coatcheck.db.database import Connection
 from coatcheck.directory.attestations import delete_old_attestations
+from coatcheck.events import claims as deliveries
 from coatcheck.events import partitions as event_partitions
 from coatcheck.events.delivery import Deliverer
 from coatcheck.grants import partitions as grant_partitions
@@ -21,11 +24,13 @@ from coatcheck.grants.authorization_disclosures import delete_old_disclosures
 from coatcheck.grants.expiry import ExpiryAnnouncer
 from coatcheck.grants.receipts import delete_old_receipts
 from coatcheck.jobs.tasks import Claim, ClaimedTask, TaskKind
-from coatcheck.members import job_rows
+from coatcheck.members import disconnections, job_leases, job_rows
 from coatcheck.members.account_identity import delete_former_accounts
 from coatcheck.members.disconnections import Disconnector
 from coatcheck.members.job_scheduler import JobScheduler
+from coatcheck.members.records import MemberJob
 from coatcheck.members.sync import MemberSync
+from coatcheck.micro_deposits import deposit_rows
 from coatcheck.micro_deposits.sender import DepositSender
 from coatcheck.rate_limits.storage import delete_expired
 from coatcheck.vault import vault
@@ -36,6 +41,14 @@ JOB_RETENTION = timedelta(days=90)
 CONCURRENT_TASKS = 8
 JOBS_TOGETHER = 64
 """Jobs of members that run together while the clock moves. `institution_concurrency` does not limit them."""
+IS_ANY_DUE: Mapping[TaskKind, str] = MappingProxyType(
+    {
+        TaskKind.MEMBER_JOB: job_leases.IS_ANY_DUE,
+        TaskKind.MICRO_DEPOSIT: deposit_rows.IS_ANY_INITIATED,
+        TaskKind.DISCONNECTION: disconnections.IS_ANY_DUE,
+        TaskKind.DELIVERY: deliveries.IS_ANY_DUE,
+    }
+)
 LINK_MARGIN = timedelta(days=1)
 """Options of a link are stored for this time beyond `link_ttl`, which may have been longer when the link was issued."""
 
@@ -63,20 +76,25 @@ class WorkerServices:
             TaskKind.DELIVERY: self._claim_deliveries,
         }
 
-    async def run_due(self, *, delivers_in_order: bool = False) -> Counter[TaskKind]:
-        """Claims some due tasks of each kind, runs them, and returns how many of each kind.
+    async def run_due(
+        self, kinds: Collection[TaskKind], *, delivers_in_order: bool = False
+    ) -> Counter[TaskKind]:
+        """Claims some due tasks of each of these kinds, runs them, and returns how many of each kind.
 
         They run one after the other, so that the events that they cause are in order. Jobs of members run together, and
         their results are saved in order. Deliveries cause no event and run at the same time: a receiver may hang.
 
         Args:
+            kinds: what is claimed.
             delivers_in_order: deliveries run one after the other too.
         """
-        jobs = await self.scheduler.claim(JOBS_TOGETHER, max_at_institution=JOBS_TOGETHER)
+        jobs: Sequence[MemberJob] = ()
+        if TaskKind.MEMBER_JOB in kinds:
+            jobs = await self.scheduler.claim(JOBS_TOGETHER, max_at_institution=JOBS_TOGETHER)
         claimed = {
             kind: await claim(CONCURRENT_TASKS)
             for kind, claim in self.claims.items()
-            if kind is not TaskKind.MEMBER_JOB
+            if kind in kinds and kind is not TaskKind.MEMBER_JOB
         }
         if jobs:
             await self.sync.run_all(jobs)
@@ -85,7 +103,7 @@ class WorkerServices:
                 for task in tasks:
                     await task()
         if not delivers_in_order:
-            await asyncio.gather(*(task() for task in claimed[TaskKind.DELIVERY]))
+            await asyncio.gather(*(task() for task in claimed.get(TaskKind.DELIVERY, ())))
         ran: Counter[TaskKind] = Counter({kind: len(tasks) for kind, tasks in claimed.items()})
         ran[TaskKind.MEMBER_JOB] = len(jobs)
         return ran
@@ -126,6 +144,14 @@ def build_worker(services: Services) -> WorkerServices:
         sealer=Sealer(services.settings, services.clock, services.db, services.signing_keys),
         publisher=Publisher(services.settings, services.db),
     )
+
+
+async def due_kinds(connection: Connection, now: datetime) -> frozenset[TaskKind]:
+    """The kinds of which tasks may be due. A claim finds none of the others."""
+    cursor = await connection.execute(f"SELECT {', '.join(IS_ANY_DUE.values())}", {"now": now})
+    row = await cursor.fetchone()
+    assert row is not None, "the statement always returns a row"
+    return frozenset(kind for kind, is_due in zip(IS_ANY_DUE, row, strict=True) if is_due)
 
 
 async def run_pending(services: Services) -> int:

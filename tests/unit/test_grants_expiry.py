@@ -9,7 +9,7 @@ import pytest
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
-from coatcheck.grants.expiry import ExpiryAnnouncer, next_expiry
+from coatcheck.grants.expiry import NEXT_EXPIRY, NOTICE, ExpiryAnnouncer
 from coatcheck.model.accounts import Account
 from tests.factories import Keyed, make_code, make_token
 
@@ -137,7 +137,8 @@ async def test_two_workers_that_were_away_announce_everything_once_in_the_order_
         await make_code(services, account)
         clock.advance(timedelta(hours=7))
     async with services.db.connection() as connection:
-        first = await next_expiry(connection)
+        cursor = await connection.execute(NEXT_EXPIRY, {"notice": NOTICE})
+        (first,) = await cursor.fetchone()
     clock.advance(timedelta(days=100))
     workers = [ExpiryAnnouncer(services.clock, services.db, services.journal) for _ in range(4)]
     await asyncio.gather(*(worker.sweep() for worker in workers))
@@ -150,4 +151,5 @@ async def test_two_workers_that_were_away_announce_everything_once_in_the_order_
     assert dues == sorted(dues)
     assert first == dues[0]
     async with services.db.connection() as connection:
-        assert await next_expiry(connection) is None
+        cursor = await connection.execute(NEXT_EXPIRY, {"notice": NOTICE})
+        assert await cursor.fetchone() == (None,)

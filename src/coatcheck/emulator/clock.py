@@ -1,34 +1,48 @@
 """Moves a sandbox's clock, and runs what falls due on the way: once each, in the order of the due times.
 
-    find the earliest due time up to the target --> set the clock to it --> run everything that is due --> again
-    no due time is left --> set the clock to the target
+    find the earliest due time up to the target --> set the clock to it --> run what is due --> again
+    no due time is left --> set the clock to the target --> run what is due
 
 Meanwhile the worker of this process claims no task (`jobs.gate`).
 """
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from coatcheck.app import Services
 from coatcheck.clock import MovableClock
 from coatcheck.errors import Unprocessable
 from coatcheck.events import claims, history
-from coatcheck.grants.expiry import next_expiry
+from coatcheck.grants.expiry import NEXT_EXPIRY, NOTICE
 from coatcheck.grants.tokens import count_expired
 from coatcheck.jobs.tasks import TaskKind
 from coatcheck.members import job_rows, member_rows
-from coatcheck.members.disconnections import next_disconnection
+from coatcheck.members.disconnections import NEXT_DISCONNECTION
 from coatcheck.members.job_scheduler import REFRESH_BATCH, RETRY_DEGRADED
 from coatcheck.members.status import BACKGROUND
 from coatcheck.micro_deposits import deposit_rows
 from coatcheck.sandbox_clock import store_offset
-from coatcheck.worker_services import WorkerServices, build_worker, run_maintenance
+from coatcheck.worker_services import WorkerServices, build_worker, due_kinds, run_maintenance
 
 LONGEST_MOVE = timedelta(days=3650)
 AFTER = timedelta(seconds=1)
 """A time counts as passed in the second after it: what expires at 12:00:00 is expired at 12:00:01."""
 MAINTENANCE = timedelta(days=28)
-"""How often partitions are prepared on the way. Those of events are prepared for two months."""
+"""How often the audit log is sealed and partitions are prepared on the way. Those of events are for two months more."""
+EXPIRY, UNANSWERED, ARRIVAL, REFRESH = "expiry", "unanswered", "arrival", "refresh"
+MOMENTS: Mapping[str, str] = MappingProxyType(
+    {
+        EXPIRY: NEXT_EXPIRY,
+        UNANSWERED: job_rows.NEXT_UNANSWERED,
+        ARRIVAL: deposit_rows.NEXT_ARRIVAL,
+        REFRESH: member_rows.NEXT_REFRESH,
+        "delivery": claims.NEXT_DUE,
+        "disconnection": NEXT_DISCONNECTION,
+    }
+)
+"""What falls due, and the statement that says when the next one does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,18 +104,23 @@ class _Move:
     async def run(self, target: timedelta) -> None:
         """Moves the clock until it is this far ahead of the system's."""
         tried: set[datetime] = set()
-        while True:
-            await self._run_due()
-            due = await self._next_due()
-            if due is None or self._offset_at(due) >= target:
+        await self._sweep()
+        await self._run_tasks()
+        while moments := await self._next_moments():
+            due = min(moments.values()) + AFTER
+            if self._offset_at(due) >= target:
                 break
             # What is due and cannot run, such as a job whose bank's slots are taken, must not stop the clock.
             if due in tried:
                 due = max(due, self.clock.now()) + timedelta(minutes=1)
             tried.add(due)
             await self._set(min(self._offset_at(due), target))
+            await self._sweep({name for name, at in moments.items() if at < self.clock.now()})
+            await self._run_tasks()
         await self._set(target)
-        await self._run_due()
+        await self._sweep()
+        await self._run_tasks()
+        await self.worker.seal()
         await run_maintenance(self.services)
 
     def _offset_at(self, at: datetime) -> timedelta:
@@ -116,38 +135,49 @@ class _Move:
         now = self.clock.now()
         if now - self.maintained_at >= MAINTENANCE:
             self.maintained_at = now
+            await self.worker.seal()
             await run_maintenance(self.services, is_passing=True)
 
-    async def _next_due(self) -> datetime | None:
-        """The earliest time at which something falls due that is not due yet."""
-        settings = self.services.settings
+    async def _next_moments(self) -> Mapping[str, datetime]:
+        """When the next thing of each kind falls due, or fell. Kinds of which nothing waits are left out."""
         async with self.services.db.connection() as connection:
-            found = [
-                await job_rows.next_unanswered(connection),
-                await claims.next_attempt(connection),
-                await next_expiry(connection),
-                await deposit_rows.next_arrival(connection),
-                await next_disconnection(connection),
-                await member_rows.next_refresh(
-                    connection,
-                    statuses=[status.value for status in BACKGROUND],
-                    interval=settings.background_interval,
-                    retry=RETRY_DEGRADED,
-                ),
-            ]
-        return min((at + AFTER for at in found if at is not None), default=None)
+            cursor = await connection.execute(
+                f"SELECT {', '.join(f'({statement})' for statement in MOMENTS.values())}",
+                {
+                    "notice": NOTICE,
+                    "statuses": [status.value for status in BACKGROUND],
+                    "interval": self.services.settings.background_interval,
+                    "retry": RETRY_DEGRADED,
+                },
+            )
+            row = await cursor.fetchone()
+        assert row is not None, "the statement always returns a row"
+        return {name: at for name, at in zip(MOMENTS, row, strict=True) if at is not None}
 
-    async def _run_due(self) -> None:
-        """Runs everything that is due at the clock's time, and what that makes due at once."""
-        await self.worker.expiry.sweep()
-        await self.worker.sweep()
-        while await self.worker.scheduler.refresh() >= REFRESH_BATCH:
+    async def _sweep(self, due: Collection[str] = MOMENTS.keys()) -> None:
+        """Ends and starts what only time makes due, of these kinds."""
+        if EXPIRY in due:
+            await self.worker.expiry.sweep()
+        if UNANSWERED in due:
+            await self.worker.scheduler.sweep()
+        if ARRIVAL in due:
+            await self.worker.micro_deposits.sweep()
+        while REFRESH in due and await self.worker.scheduler.refresh() >= REFRESH_BATCH:
             pass
+
+    async def _run_tasks(self) -> None:
+        """Runs every task that is due at the clock's time, and what that makes due at once."""
         # With a seed, webhooks have the same order in every run.
         in_order = self.services.seeding.has_seed
-        while (ran := await self.worker.run_due(delivers_in_order=in_order)).total():
+        while kinds := await self._due_kinds():
+            ran = await self.worker.run_due(kinds, delivers_in_order=in_order)
+            if not ran.total():
+                break
             self.jobs += ran[TaskKind.MEMBER_JOB]
-        await self.worker.seal()
+
+    async def _due_kinds(self) -> frozenset[TaskKind]:
+        async with self.services.db.connection() as connection:
+            return await due_kinds(connection, self.clock.instant())
 
 
 async def _position(services: Services) -> int:

@@ -146,6 +146,10 @@ FROM active CROSS JOIN LATERAL (
     WHERE d.receiver_guid = active.receiver_guid AND d.next_attempt_at IS NOT NULL AND {IS_NEXT}) AS first"""
 
 
+IS_ANY_DUE = "EXISTS (SELECT FROM delivery WHERE next_attempt_at <= %(now)s)"
+"""A condition: `claim` may find a delivery."""
+
+
 async def claim(connection: Connection, *, now: datetime, limit: int) -> Sequence[Attempt]:
     """Claims at most `limit` deliveries that are due. The cost grows with the number of receivers that wait."""
     return await fetch_all(connection, Attempt, CLAIM, {"now": now, "until": now + LEASE, "limit": limit})

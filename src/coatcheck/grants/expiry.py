@@ -53,6 +53,16 @@ class _Moment:
 
 
 ANNOUNCED = "SELECT until AS at FROM announced_expiry"
+NEXT_EXPIRY = f"""
+    SELECT least(
+        (SELECT min(t.expires_at) - %(notice)s FROM access_token t
+         WHERE t.expires_at > a.at + %(notice)s AND t.revoked_at IS NULL
+           AND t.created_at <= t.expires_at - %(notice)s),
+        (SELECT min(t.expires_at) FROM access_token t WHERE t.expires_at > a.at AND t.revoked_at IS NULL),
+        (SELECT min(c.expires_at) FROM authorization_code c
+         WHERE c.expires_at > a.at AND c.expires_at > c.created_at)
+    ) FROM ({ANNOUNCED}) AS a"""
+"""When the next grant or code falls due to be announced, or fell. The parameter `notice` is `NOTICE`."""
 
 
 class ExpiryAnnouncer:
@@ -84,25 +94,6 @@ class ExpiryAnnouncer:
                 {"until": found[-1].due_at if is_full else now},
             )
         return is_full
-
-
-async def next_expiry(connection: Connection) -> datetime | None:
-    """When the next grant or code falls due to be announced, or fell."""
-    found = await fetch_one(
-        connection,
-        _Moment,
-        f"""WITH announced AS ({ANNOUNCED})
-            SELECT least(
-                (SELECT min(t.expires_at) - %(notice)s FROM access_token t
-                 WHERE t.expires_at > a.at + %(notice)s AND t.revoked_at IS NULL
-                   AND t.created_at <= t.expires_at - %(notice)s),
-                (SELECT min(t.expires_at) FROM access_token t WHERE t.expires_at > a.at AND t.revoked_at IS NULL),
-                (SELECT min(c.expires_at) FROM authorization_code c
-                 WHERE c.expires_at > a.at AND c.expires_at > c.created_at)
-            ) AS at FROM announced a""",
-        {"notice": NOTICE},
-    )
-    return found.at if found else None
 
 
 async def _fallen_due(connection: Connection, *, after: datetime, until: datetime) -> Sequence[_FallenDue]:

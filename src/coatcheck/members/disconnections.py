@@ -20,7 +20,7 @@ import structlog
 from coatcheck import ids, metrics
 from coatcheck.audit.entries import Entry
 from coatcheck.connectors.contract import Connector, DisconnectedMember, Disconnection, SessionEnded
-from coatcheck.db.database import Connection, columns, fetch_all, fetch_one, run
+from coatcheck.db.database import Connection, columns, fetch_all, run
 from coatcheck.errors import (
     BankError,
     BankFailed,
@@ -49,6 +49,10 @@ FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=1), timedelta(hours=6)
 """Between two attempts. The pause doubles."""
 HAS_ENDED = (ConsentRevoked, LoginClosed, ConnectionDiscontinued)
 """Errors that say that there is nothing left to end."""
+NEXT_DISCONNECTION = "SELECT min(next_attempt_at) FROM disconnection"
+"""When the next attempt is due."""
+IS_ANY_DUE = "EXISTS (SELECT FROM disconnection WHERE next_attempt_at <= %(now)s)"
+"""A condition: `Disconnector.claim` may find a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +75,6 @@ class DueDisconnection:
     attempts: int
     """Including this one. It identifies the lease."""
     created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class _Moment:
-    at: datetime | None
 
 
 class Disconnections:
@@ -275,9 +274,3 @@ class Disconnector:
             {"guid": due.guid, "attempts": due.attempts},
         )
         return await cursor.fetchone() is not None
-
-
-async def next_disconnection(connection: Connection) -> datetime | None:
-    """When the next attempt is due."""
-    found = await fetch_one(connection, _Moment, "SELECT min(next_attempt_at) AS at FROM disconnection")
-    return found.at if found else None

@@ -226,6 +226,9 @@ def unanswered(now: datetime) -> JobCondition:
     return JobCondition("j.state = 'waiting' AND j.waits_until < %(now)s", {"now": now})
 
 
+IS_ANY_DUE = """EXISTS (SELECT FROM member_job WHERE state = 'queued')
+              OR EXISTS (SELECT FROM member_job WHERE state = 'running' AND lease_until < %(now)s)"""
+"""A condition: `claim` may find a job."""
 LIVE = JobCondition("j.state <> 'ended'", {})
 """The job is queued, running or waiting."""
 

@@ -36,6 +36,8 @@ CHANGED_TYPES = {
     "is_oauth": "boolean",
 }
 """The columns of a member that the end of a job changes."""
+NEXT_UNANSWERED = "SELECT min(waits_until) FROM member_job WHERE state = 'waiting'"
+"""When the time for answers ends of the job that has waited for the longest."""
 DROPPED = 1_000
 """Jobs that one statement deletes: after an outage of the workers there can be very many."""
 
@@ -417,14 +419,6 @@ async def calls_of_institutions(connection: Connection, since: datetime) -> Sequ
            ORDER BY calls DESC, institution_code, processor_guid NULLS FIRST""",
         {"since": since},
     )
-
-
-async def next_unanswered(connection: Connection) -> datetime | None:
-    """When the time for answers ends of the job that has waited for the longest."""
-    found = await fetch_one(
-        connection, _Moment, "SELECT min(waits_until) AS at FROM member_job WHERE state = 'waiting'"
-    )
-    return found.at if found else None
 
 
 async def requested_kinds(connection: Connection, user_guid: str, member_guid: str) -> frozenset[str]:

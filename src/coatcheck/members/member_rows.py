@@ -6,7 +6,7 @@ the order of all tables.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from coatcheck import ids
@@ -276,29 +276,20 @@ async def connected_members(
     )
 
 
-async def next_refresh(
-    connection: Connection, *, statuses: Sequence[str], interval: timedelta, retry: timedelta
-) -> datetime | None:
-    """When the next member is due for its daily aggregation, or for its repetition if it is DEGRADED.
-
-    It is a whole minute.
-    """
-    cursor = await connection.execute(
-        f"""SELECT min(least(date_trunc('minute', last) + %(interval)s,
-                            CASE WHEN m.connection_status = 'DEGRADED'
-                            THEN date_trunc('minute', m.aggregated_at) + %(retry)s END))
-           FROM member m
-           JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
-           JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
-           CROSS JOIN LATERAL (SELECT coalesce(m.aggregated_at, m.created_at) AS last) AS aggregated
-           WHERE NOT m.background_aggregation_is_disabled AND NOT m.is_manual
-             AND m.connection_status = ANY (%(statuses)s) AND NOT {NOT_IN_BACKGROUND}
-             AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
-                             AND j.member_guid = m.guid AND j.state <> 'ended')""",
-        {"statuses": list(statuses), "interval": interval, "retry": retry},
-    )
-    row = await cursor.fetchone()
-    return row[0] if row else None
+NEXT_REFRESH = f"""
+    SELECT min(least(date_trunc('minute', last) + %(interval)s,
+                     CASE WHEN m.connection_status = 'DEGRADED'
+                     THEN date_trunc('minute', m.aggregated_at) + %(retry)s END))
+    FROM member m
+    JOIN end_user u ON u.guid = m.user_guid AND NOT u.is_disabled
+    JOIN client c ON c.guid = m.client_guid AND NOT c.is_disabled
+    CROSS JOIN LATERAL (SELECT coalesce(m.aggregated_at, m.created_at) AS last) AS aggregated
+    WHERE NOT m.background_aggregation_is_disabled AND NOT m.is_manual
+      AND m.connection_status = ANY (%(statuses)s) AND NOT {NOT_IN_BACKGROUND}
+      AND NOT EXISTS (SELECT FROM member_job j WHERE j.user_guid = m.user_guid
+                      AND j.member_guid = m.guid AND j.state <> 'ended')"""
+"""When the next member is due for its daily aggregation, or for its repetition if it is DEGRADED. It is a whole minute.
+The parameters are `statuses`, `interval`, and `retry` for the repetition."""
 
 
 async def delete_member(connection: Connection, user_guid: str, guid: str) -> None:

@@ -9,6 +9,11 @@ from coatcheck.errors import NotFound
 from coatcheck.model.micro_deposits import DepositStatus, MicroDeposit
 from coatcheck.model.moving_users import is_settled
 
+NEXT_ARRIVAL = "SELECT min(arrives_at) FROM micro_deposit WHERE status = 'REQUESTED'"
+"""When the next micro-deposits arrive that have not arrived yet."""
+IS_ANY_INITIATED = "EXISTS (SELECT FROM micro_deposit WHERE status = 'INITIATED')"
+"""A condition: `claim_initiated` may find some."""
+
 
 @dataclass(frozen=True, slots=True)
 class DepositKey:
@@ -155,10 +160,3 @@ async def delete_unverified(connection: Connection, created_before: datetime) ->
            RETURNING user_guid, guid, client_guid""",
         {"before": created_before},
     )
-
-
-async def next_arrival(connection: Connection) -> datetime | None:
-    """When the next micro-deposits arrive that have not arrived yet."""
-    cursor = await connection.execute("SELECT min(arrives_at) FROM micro_deposit WHERE status = 'REQUESTED'")
-    row = await cursor.fetchone()
-    return row[0] if row else None
