@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow firefox fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-processes bench-jobs pictures events controls excerpt lock words secrets clean
+.PHONY: help setup demo test check lint types contracts audit sbom explain race faults ha slow firefox fuzz mutants peers bench bench-full bench-check bench-pages bench-grants bench-growth bench-start bench-clock bench-processes bench-jobs pictures events controls excerpt lock words secrets clean
 
 # The first of these that runs, is Python 3.11 to 3.13, and can create a virtual environment.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
@@ -98,6 +98,9 @@ bench-growth: .venv/ready ## measure look-ups, bytes and the purge with 100,000 
 
 bench-start: .venv/ready ## measure how long a sandbox and the commands take to start, and the memory of a sandbox
 	$(BIN)/python -m bench.start
+
+bench-clock: .venv/ready ## measure how long a sandbox's clock takes to move by 400 days, with 50 members; about a minute
+	$(BIN)/python -m bench.clock
 
 bench-processes: .venv/ready ## measure what one and two web processes cost, and PostgreSQL; about two minutes
 	$(BIN)/python -m bench.processes
