@@ -7,7 +7,6 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,11 +21,11 @@ SETTLE = timedelta(days=2)
 """The first daily aggregation of a member reads more than those that follow."""
 
 
-def cpu_seconds(pids: Sequence[int]) -> dict[str, float]:
-    """The CPU time of the processes so far, of PostgreSQL's and of the others."""
+def cpu_seconds() -> dict[str, float]:
+    """The CPU time so far of the processes that this one has started: PostgreSQL's, and the others."""
     ticks = os.sysconf("SC_CLK_TCK")
     sums = {"PostgreSQL": 0.0, "Coatcheck": 0.0}
-    for pid in pids:
+    for pid in descendants(os.getpid())[1:]:
         try:
             name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition(" (")[2].rpartition(") ")
         except FileNotFoundError:
@@ -53,10 +52,9 @@ def main() -> None:
         for _ in range(given.members):
             sandbox.connect()
         advance(sandbox, SETTLE)
-        processes = [each for each in descendants(os.getpid()) if each != os.getpid()]
-        before, began = cpu_seconds(processes), time.perf_counter()
+        before, began = cpu_seconds(), time.perf_counter()
         ran = advance(sandbox, timedelta(days=given.days))
-        seconds, after = time.perf_counter() - began, cpu_seconds(processes)
+        seconds, after = time.perf_counter() - began, cpu_seconds()
     print(
         f"{given.members} members, {given.days} days: {seconds:.1f} s, {ran['jobs']} jobs, {ran['events']} events"
     )
