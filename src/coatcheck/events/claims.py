@@ -146,7 +146,7 @@ FROM active CROSS JOIN LATERAL (
     WHERE d.receiver_guid = active.receiver_guid AND d.next_attempt_at IS NOT NULL AND {IS_NEXT}) AS first"""
 
 
-IS_ANY_DUE = "EXISTS (SELECT FROM delivery WHERE next_attempt_at <= %(now)s)"
+IS_ANY_DUE = f"coalesce(({NEXT_DUE}) <= %(now)s, false)"
 """A condition: `claim` may find a delivery."""
 
 

@@ -83,13 +83,15 @@ class _Former:
 
 
 _ASKED = Asked({"user_guid": "text", "member_guid": "text"})
+# OFFSET 0 keeps the look-up for each row. PostgreSQL takes `asked` for a hundred rows, and would rather scan the table.
 _ACCOUNTS_OF_RUN = CoalescedStatement(
     _ASKED,
     f"""WITH {_ASKED.cte}
         SELECT asked.caller, {columns(KnownAccount, "a.")},
                ARRAY(SELECT t.id FROM transaction t WHERE t.user_guid = a.user_guid AND t.account_guid = a.guid
                                                       AND t.status = 'PENDING') AS pending_ids, false AS is_ignored
-        FROM asked JOIN account a ON a.user_guid = asked.user_guid AND a.member_guid = asked.member_guid
+        FROM asked CROSS JOIN LATERAL (
+            SELECT * FROM account WHERE user_guid = asked.user_guid AND member_guid = asked.member_guid OFFSET 0) AS a
         UNION ALL
         SELECT asked.caller, '', id, NULL, false, false, NULL, '{{}}', true
         FROM asked CROSS JOIN LATERAL ({_ASKED.of("asked", IGNORED_IDS)}) AS ignored""",
