@@ -13,7 +13,10 @@ import psycopg
 import pytest
 
 from coatcheck.app import Services, build
+from coatcheck.audit.sealer import Sealer
 from coatcheck.config import Settings
+from coatcheck.emulator.clock import advance
+from coatcheck.grants.secrets import day_of
 from coatcheck.server import create_app
 from tests.api_client import LOGIN, PASSWORD, Api
 from tests.factories import make_account, make_client, make_processor, make_token, make_user
@@ -212,3 +215,20 @@ async def test_a_production_server_does_not_have_it(services: Services) -> None:
             await http.post(CLOCK, json={"clock": {"advance": "1d"}}, auth=client.auth)
         ).status_code == 404
         assert CLOCK not in (await http.get("/openapi.json")).json()["paths"]
+
+
+async def test_after_a_move_that_fails_on_the_way_what_is_issued_has_its_partition(
+    api: Api, sandbox: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(_: Sealer) -> int:
+        raise OSError
+
+    monkeypatch.setattr(Sealer, "seal", fail)
+    with pytest.raises(OSError):  # noqa: PT011 (it has no message)
+        await advance(sandbox, timedelta(days=90))
+    expires = sandbox.clock.now() + sandbox.settings.code_ttl
+    async with sandbox.db.connection() as connection:
+        cursor = await connection.execute(
+            "SELECT to_regclass(%(name)s) IS NOT NULL", {"name": f"authorization_code_{day_of(expires)}"}
+        )
+        assert await cursor.fetchone() == (True,)

@@ -117,6 +117,25 @@ async def test_a_result_that_cannot_be_saved_ends_its_own_job_alone(services, mo
     assert "a-secret" not in str(logs)
 
 
+async def test_a_job_that_cannot_be_ended_either_keeps_no_other_from_being_saved(services, monkeypatch):
+    end_user = await make_end_user(services)
+    members = [await end_user.connect(f"login{number}+no_tx") for number in range(3)]
+    finish = JobFinisher.finish_job
+
+    async def fail_for_the_first(finisher, connection, job, *more):
+        if job.member_guid == members[0].guid:
+            raise ValueError
+        await finish(finisher, connection, job, *more)
+
+    monkeypatch.setattr(JobFinisher, "finish_job", fail_for_the_first)
+    with pytest.raises(ValueError):  # noqa: PT011 (it has no message)
+        await build_worker(services).sync.run_all(await claim_all(services))
+    saved = await end_user.rows(
+        "SELECT count(*) FROM member_job WHERE user_guid = %(user)s AND state = 'ended'"
+    )
+    assert saved == [(2,)]
+
+
 async def test_of_a_job_that_was_lost_meanwhile_nothing_is_saved_and_the_others_are(services, monkeypatch):
     end_user = await make_end_user(services)
     members = [await end_user.connect(f"login{number}+no_tx") for number in range(3)]

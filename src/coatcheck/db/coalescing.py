@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -54,9 +55,10 @@ class Asked:
         self._binary = tuple(name for name, kind in types.items() if kind == "bytea")
         listed = ", ".join(f'"{name}" {kind}' for name, kind in types.items())
         # JSON, because psycopg converts an array element by element in Python, which takes longer than the statement.
-        self.cte = (
-            f"asked AS (SELECT * FROM json_to_recordset(%(asked)s::json) AS given (caller integer, {listed}))"
-        )
+        rows = f"SELECT * FROM json_to_recordset(%(asked)s::json) AS given (caller integer, {listed})"
+        self.cte = f"asked AS ({rows})"
+        # PostgreSQL takes `asked` for a hundred rows, and would scan a small table rather than look up as many.
+        self.cte_of_one = f"asked AS ({rows} LIMIT 1)"
 
     def row(self, caller: int, values: Parameters) -> Mapping[str, object]:
         """The values of a call, as PostgreSQL reads them from JSON."""
@@ -94,10 +96,15 @@ class CoalescedStatement:
 
     async def answers(self, connection: Connection, calls: Sequence[Parameters]) -> Sequence[Rows]:
         """The rows of each call, without the column `caller`."""
-        return await rows_by_call(await self.execute(connection, calls), len(calls))
+        sql = self.sql if len(calls) > 1 else _sql_of_one(self)
+        return await rows_by_call(await self.execute(connection, calls, sql=sql), len(calls))
 
     async def execute(
-        self, connection: Connection, calls: Sequence[Parameters], more: Parameters = NO_PARAMETERS
+        self,
+        connection: Connection,
+        calls: Sequence[Parameters],
+        more: Parameters = NO_PARAMETERS,
+        sql: str | None = None,
     ) -> AnyCursor:
         numbered = [self.asked.row(number, values) for number, values in enumerate(calls)]
         if self.lock_order is not None:
@@ -107,9 +114,14 @@ class CoalescedStatement:
             first, last = self.partition_keys
             parameters["first"] = min(values[first] for values in calls)
             parameters["last"] = max(values[last] for values in calls)
-        cursor = await connection.execute(self.sql, parameters)
+        cursor = await connection.execute(sql or self.sql, parameters)
         check_columns(cursor, self.sql, (Caller, *self.records))
         return cursor
+
+
+@cache
+def _sql_of_one(statement: CoalescedStatement) -> str:
+    return statement.sql.replace(statement.asked.cte, statement.asked.cte_of_one)
 
 
 @dataclass(frozen=True, slots=True)

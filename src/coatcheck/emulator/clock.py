@@ -84,7 +84,7 @@ async def _advance(services: Services, duration: timedelta) -> Ran:
     if duration > LONGEST_MOVE:
         raise Unprocessable("The clock moves at most ten years at once.")
     position = await _position(services)
-    move = _Move(services, clock, build_worker(services), maintained_at=clock.now())
+    move = _Move(services, clock, build_worker(services), maintained_at=clock.now(), swept_at=clock.now())
     await move.run(clock.offset + duration)
     return Ran(
         jobs=move.jobs,
@@ -99,10 +99,23 @@ class _Move:
     clock: MovableClock
     worker: WorkerServices
     maintained_at: datetime
+    swept_at: datetime
     jobs: int = 0
 
     async def run(self, target: timedelta) -> None:
         """Moves the clock until it is this far ahead of the system's."""
+        try:
+            await self._pass_moments(target)
+            await self._set(target)
+        finally:
+            # Also if something failed on the way: what requests issue now needs its partitions.
+            await run_maintenance(self.services)
+        await self._sweep()
+        await self._run_tasks()
+        await self.worker.seal()
+
+    async def _pass_moments(self, target: timedelta) -> None:
+        """Runs what falls due before the target."""
         tried: set[datetime] = set()
         await self._sweep()
         await self._run_tasks()
@@ -115,13 +128,11 @@ class _Move:
                 due = max(due, self.clock.now()) + timedelta(minutes=1)
             tried.add(due)
             await self._set(min(self._offset_at(due), target))
-            await self._sweep({name for name, at in moments.items() if at < self.clock.now()})
+            now = self.clock.now()
+            # All of them once a day: what ends because nobody finished it has no moment.
+            is_new_day = now.date() > self.swept_at.date()
+            await self._sweep(MOMENTS if is_new_day else {name for name, at in moments.items() if at < now})
             await self._run_tasks()
-        await self._set(target)
-        await self._sweep()
-        await self._run_tasks()
-        await self.worker.seal()
-        await run_maintenance(self.services)
 
     def _offset_at(self, at: datetime) -> timedelta:
         """How far ahead of the system's the clock is when it shows this instant now."""
@@ -135,8 +146,8 @@ class _Move:
         now = self.clock.now()
         if now - self.maintained_at >= MAINTENANCE:
             self.maintained_at = now
-            await self.worker.seal()
             await run_maintenance(self.services, is_passing=True)
+            await self.worker.seal()
 
     async def _next_moments(self) -> Mapping[str, datetime]:
         """When the next thing of each kind falls due, or fell. Kinds of which nothing waits are left out."""
@@ -154,8 +165,10 @@ class _Move:
         assert row is not None, "the statement always returns a row"
         return {name: at for name, at in zip(MOMENTS, row, strict=True) if at is not None}
 
-    async def _sweep(self, due: Collection[str] = MOMENTS.keys()) -> None:
+    async def _sweep(self, due: Collection[str] = MOMENTS) -> None:
         """Ends and starts what only time makes due, of these kinds."""
+        if len(due) == len(MOMENTS):
+            self.swept_at = self.clock.now()
         if EXPIRY in due:
             await self.worker.expiry.sweep()
         if UNANSWERED in due:

@@ -98,7 +98,8 @@ WITH given AS (
 INSERT INTO delivery (guid, event_guid, event_at, receiver_guid, owner_guid, position, next_attempt_at, created_at)
 SELECT 'DLV-' || md5(e.guid || c.guid)::uuid, e.guid, e.occurred_at, c.guid, c.guid, e.position, e.occurred_at,
        e.occurred_at
-FROM stored e JOIN given USING (guid) JOIN client c ON c.guid = e.owner_guid AND c.webhook_url IS NOT NULL
+FROM stored e JOIN given USING (guid)
+CROSS JOIN LATERAL (SELECT guid FROM client WHERE guid = e.owner_guid AND webhook_url IS NOT NULL OFFSET 0) AS c
 WHERE given.notify"""
 
 

@@ -83,7 +83,7 @@ class _Former:
 
 
 _ASKED = Asked({"user_guid": "text", "member_guid": "text"})
-# OFFSET 0 keeps the look-up for each row. PostgreSQL takes `asked` for a hundred rows, and would rather scan the table.
+# OFFSET 0 keeps the look-up for each row of `asked`.
 _ACCOUNTS_OF_RUN = CoalescedStatement(
     _ASKED,
     f"""WITH {_ASKED.cte}
@@ -171,7 +171,8 @@ async def former_guids(
         identities: the hashes of each account by its id, the most reliable first.
         now: the current time.
     """
-    # FOR UPDATE: two members of the user may be read at once, and only one of their accounts may get the guid. Every
+    # FOR UPDATE: two members of the user may be read at once, and only one of their accounts may get the guid. In one
+    # transaction (`db.lockstep`) the second fails to write its account, and each job is saved alone. Every
     # row of the guids in one order, because all of them are deleted: each run may recognise an account by another one.
     found = await fetch_all(
         connection,

@@ -361,7 +361,10 @@ def _change_members(names: frozenset[str]) -> CoalescedStatement:
         asked,
         f"""WITH {asked.cte}, changed AS ({change_each(sorted(names), asked)}), notified AS (
                 SELECT pg_notify('{CHANNEL}', '{TaskKind.MEMBER_JOB}')
-                WHERE EXISTS (SELECT FROM member_job JOIN asked USING (institution_code) WHERE state = 'queued'))
+                WHERE EXISTS (SELECT FROM asked CROSS JOIN LATERAL (
+                                  SELECT FROM member_job
+                                  WHERE state = 'queued' AND institution_code = asked.institution_code
+                                  ORDER BY institution_code LIMIT 1) AS queued))
             SELECT member.caller, {columns(Member, "member.")}
             FROM {source_of("changed")} LEFT JOIN notified ON true""",
         (Member,),

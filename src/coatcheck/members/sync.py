@@ -28,6 +28,7 @@ from coatcheck.errors import (
     BankError,
     BankFailed,
     BankTimedOut,
+    CoatcheckError,
     ConnectionDiscontinued,
     CredentialsMissing,
     NotFound,
@@ -89,20 +90,38 @@ class MemberSync:
         If the results cannot be saved together, each is saved alone. Otherwise as `run`.
         """
         runs = [_Run(job, self._context_of(job)) for job in jobs]
+        renewals = [asyncio.create_task(self._renew_all(jobs))] if len(jobs) > 1 else []
         try:
             inputs = await self._inputs_together(runs) if len(runs) > 1 else [None]
             tasks = [
                 asyncio.create_task(self._result_of(run.job, given), context=run.context)
                 for run, given in zip(runs, inputs, strict=True)
             ]
-            results = await asyncio.gather(*tasks)
-            await self._save_all(
-                [(run, result) for run, result in zip(runs, results, strict=True) if result is not None]
-            )
+            # With the exceptions: only so does a cancellation wait until the last connector has cleaned up.
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            finished = list[tuple[_Run, Result]]()
+            for run, result in zip(runs, results, strict=True):
+                if isinstance(result, BaseException) and not isinstance(result, BankError):
+                    raise result
+                if result is not None:
+                    finished.append((run, result))
+            await self._save_all(finished)
         except asyncio.CancelledError:
-            for run in runs:
-                await uninterrupted(asyncio.create_task(self._release(run.job), context=run.context))
+            released = [asyncio.create_task(self._release(run.job), context=run.context) for run in runs]
+            await uninterrupted(asyncio.gather(*released, return_exceptions=True))
             raise
+        finally:
+            await cancel_tasks(*renewals)
+
+    async def _renew_all(self, jobs: Sequence[MemberJob]) -> None:
+        """Renews the leases of jobs until all of them are saved: those that have run wait for the others."""
+        lease = self._settings.job_lease
+        while True:
+            await asyncio.sleep(lease.total_seconds() / 3)
+            with contextlib.suppress(Unavailable):
+                async with self._db.connection() as connection:
+                    for job in jobs:
+                        await job_leases.renew(connection, job, self._clock.now() + lease)
 
     def _context_of(self, job: MemberJob) -> Context:
         """The context of everything that an attempt at a job does."""
@@ -282,12 +301,13 @@ class MemberSync:
         """What each run needs, or why it cannot run. None if they cannot be read together."""
         try:
             async with self._db.connection() as connection:
-                return await run_in_lockstep(
+                inputs = await run_in_lockstep(
                     connection,
                     [Piece(partial(self._job_inputs, connection, run.job), run.context) for run in runs],
                     # Nothing is rolled back: each statement is a transaction of its own.
-                    harmless=Exception,
+                    harmless=CoatcheckError,
                 )
+            return [None if isinstance(each, Unavailable) else each for each in inputs]
         except Exception as error:  # noqa: BLE001 (each run tries again, and reports its own error)
             log.warning("inputs.not_read_together", error=type(error).__name__)
             return [None] * len(runs)
@@ -342,8 +362,14 @@ class MemberSync:
                     if lost is not None:
                         run.context.run(_log_lost_lease, run.job)
                 return
+        errors = list[Exception]()
         for run, result in results:
-            await asyncio.create_task(self._save(run.job, result), context=run.context)
+            try:
+                await asyncio.create_task(self._save(run.job, result), context=run.context)
+            except Exception as error:  # noqa: BLE001 (the others are saved first)
+                errors.append(error)
+        if errors:
+            raise errors[0]
 
     async def _save_together(self, results: Sequence[tuple["_Run", Result]]) -> Sequence[Exception | None]:
         async with self._db.transaction() as connection:

@@ -123,17 +123,18 @@ OWNERS_TO_CLIENT = _disclose_to_client(OWNERS.rows(OF_READER), "ACCOUNT_OWNERS")
 
 def _disclose_secrets(readers: str) -> str:
     """A statement that reads secrets and discloses them: each row of `readers` names one, and who reads it."""
-    # The data key is joined: a foreign key deletes the secrets of an owner with it, so none is without.
+    # The data key is joined: a foreign key deletes the secrets of an owner with it, so none is without. OFFSET 0 keeps
+    # the look-up for each row of `reader`.
     written = disclosure(
         "secret", reader_guid="r.reader_guid", record_guid="r.record_guid", what="r.kind", count="1"
     )
     return f"""
         WITH reader AS ({readers}), secret AS (
-            SELECT r.caller, r.user_guid, r.client_guid, r.reader_guid, s.record_guid, s.kind, s.sealed,
-                   k.master_key_id, k.wrapped
-            FROM reader r
-            JOIN sealed_secret s ON s.owner_guid = r.user_guid AND s.record_guid = r.record_guid AND s.kind = r.kind
-            JOIN data_key k ON k.owner_guid = s.owner_guid
+            SELECT r.caller, r.user_guid, r.client_guid, r.reader_guid, s.*
+            FROM reader r CROSS JOIN LATERAL (
+                SELECT s.record_guid, s.kind, s.sealed, k.master_key_id, k.wrapped
+                FROM sealed_secret s JOIN data_key k ON k.owner_guid = s.owner_guid
+                WHERE s.owner_guid = r.user_guid AND s.record_guid = r.record_guid AND s.kind = r.kind OFFSET 0) AS s
             ORDER BY r.caller, s.record_guid, s.kind
         ), disclosed AS ({written})
         SELECT caller, record_guid, kind, sealed, master_key_id, wrapped FROM secret"""
