@@ -129,9 +129,12 @@ class _Move:
             tried.add(due)
             await self._set(min(self._offset_at(due), target))
             now = self.clock.now()
-            # All of them once a day: what ends because nobody finished it has no moment.
-            is_new_day = now.date() > self.swept_at.date()
-            await self._sweep(MOMENTS if is_new_day else {name for name, at in moments.items() if at < now})
+            kinds = {name for name, at in moments.items() if at < now}
+            if now.date() > self.swept_at.date():
+                # Once a day: jobs and deposits that end because nobody finished them have no moment.
+                kinds |= {UNANSWERED, ARRIVAL}
+                self.swept_at = now
+            await self._sweep(kinds)
             await self._run_tasks()
 
     def _offset_at(self, at: datetime) -> timedelta:
@@ -167,8 +170,6 @@ class _Move:
 
     async def _sweep(self, due: Collection[str] = MOMENTS) -> None:
         """Ends and starts what only time makes due, of these kinds."""
-        if len(due) == len(MOMENTS):
-            self.swept_at = self.clock.now()
         if EXPIRY in due:
             await self.worker.expiry.sweep()
         if UNANSWERED in due:
