@@ -10,13 +10,9 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
-
 from bench.start import descendants
-from coatcheck.testing.sandbox import Sandbox, running
+from coatcheck.testing.sandbox import running
 
-TIMEOUT = 3600
-"""Seconds."""
 SETTLE = timedelta(days=2)
 """The first daily aggregation of a member reads more than those that follow."""
 
@@ -37,12 +33,6 @@ def cpu_seconds() -> dict[str, float]:
     return sums
 
 
-def advance(sandbox: Sandbox, duration: timedelta) -> dict[str, int]:
-    body = {"clock": {"advance": f"{duration.days}d"}}
-    answer: httpx.Response = sandbox.client.post("/coatcheck/sandbox/clock", json=body, timeout=TIMEOUT)
-    return dict(answer.raise_for_status().json()["ran"])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--members", type=int, default=50)
@@ -51,9 +41,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, running(Path(directory) / "sandbox") as sandbox:
         for _ in range(given.members):
             sandbox.connect()
-        advance(sandbox, SETTLE)
+        sandbox.clock.advance(SETTLE)
         before, began = cpu_seconds(), time.perf_counter()
-        ran = advance(sandbox, timedelta(days=given.days))
+        ran = sandbox.clock.advance(timedelta(days=given.days))
         seconds, after = time.perf_counter() - began, cpu_seconds()
     print(
         f"{given.members} members, {given.days} days: {seconds:.1f} s, {ran['jobs']} jobs, {ran['events']} events"

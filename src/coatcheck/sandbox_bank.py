@@ -6,7 +6,7 @@ The emulator writes it, and a connector reads it through its context. In product
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from coatcheck.db.coalescing import Asked, CoalescedStatement, Coalescer
+from coatcheck.db.coalescing import Asked, CoalescedStatement, Coalescer, Rows
 from coatcheck.db.database import Connection, Database, run
 
 
@@ -29,19 +29,17 @@ def record_reader(db: Database) -> Callable[[str], Awaitable[bytes | None]]:
     coalescer = Coalescer(db, _RECORDS)
 
     async def read(member_guid: str) -> bytes | None:
-        rows = await coalescer({"member_guid": member_guid})
-        return bytes(rows[0][0]) if rows else None
+        return _only(await coalescer({"member_guid": member_guid}))
 
     return read
 
 
 async def read_record(connection: Connection, member_guid: str) -> bytes | None:
-    cursor = await connection.execute(
-        "SELECT record FROM sandbox_bank_record WHERE member_guid = %(member_guid)s",
-        {"member_guid": member_guid},
-    )
-    row = await cursor.fetchone()
-    return bytes(row[0]) if row else None
+    return _only(await _RECORDS.alone(connection, {"member_guid": member_guid}))
+
+
+def _only(rows: Rows) -> bytes | None:
+    return bytes(rows[0][0]) if rows else None
 
 
 async def store_record(connection: Connection, *, user_guid: str, member_guid: str, record: bytes) -> None:
